@@ -1,0 +1,5 @@
+export * from './errors';
+export * from './proto-path';
+export * from './generated/pangalactic/v1/model';
+export * from './generated/pangalactic/v1/hub';
+export * from './generated/pangalactic/v1/node';
