@@ -1,0 +1,13 @@
+/** float16 bits to their value. A table, as whole tensors go through it. */
+const VALUES = Float32Array.from({ length: 65_536 }, (_, bits) => {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 0x1f) return fraction === 0 ? sign * Infinity : NaN;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+});
+
+export function halfToFloat(bits: number): number {
+  return VALUES[bits & 0xffff]!;
+}

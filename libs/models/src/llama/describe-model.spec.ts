@@ -1,0 +1,175 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { repositoryRoot } from '@pangalactic/contracts';
+import { describe, expect, it } from 'vitest';
+import { GgmlType } from '../gguf/ggml-type';
+import { type GgufHeader, type GgufTensor, parseGgufHeader } from '../gguf/gguf-header';
+import type { GgufValue } from '../gguf/gguf-value';
+import { describeModel } from './describe-model';
+
+const nano = parseGgufHeader(readFileSync(join(repositoryRoot(), 'models', 'pangalactic-nano.gguf')).subarray(0, 60_000));
+
+/** The embedded model's header with some metadata set, or removed where undefined. */
+function withMetadata(changes: Record<string, GgufValue | undefined>, header = nano): GgufHeader {
+  const metadata = new Map(header.metadata);
+  for (const [key, value] of Object.entries(changes)) {
+    if (value === undefined) metadata.delete(key);
+    else metadata.set(key, value);
+  }
+  return { ...header, metadata };
+}
+
+function withTensor(name: string, change: Partial<GgufTensor> | undefined): GgufHeader {
+  const tensors = new Map(nano.tensors);
+  const like = tensors.get(name) ?? tensors.get('token_embd.weight')!;
+  if (change) tensors.set(name, { ...like, name, ...change });
+  else tensors.delete(name);
+  return { ...nano, tensors };
+}
+
+describe('describeModel', () => {
+  it('describes the embedded model', () => {
+    expect(describeModel(nano)).toEqual({
+      architecture: 'llama',
+      name: 'pangalactic-nano',
+      layers: 8,
+      hiddenSize: 192,
+      feedForwardSize: 512,
+      heads: 6,
+      kvHeads: 2,
+      headSize: 32,
+      vocabSize: 2048,
+      contextLength: 512,
+      ropeTheta: 10_000,
+      ropeDimensions: 32,
+      rmsEpsilon: Math.fround(1e-5),
+      tiedEmbeddings: true,
+      endOfGenerationIds: [2],
+      bosId: 1,
+      addBos: false,
+    });
+  });
+
+  it('falls back to what the format says for keys that are absent', () => {
+    const header = withMetadata({
+      'general.name': undefined,
+      'llama.rope.dimension_count': undefined,
+      'llama.rope.freq_base': undefined,
+      'tokenizer.ggml.add_bos_token': undefined,
+    });
+    expect(describeModel(header)).toMatchObject({ name: '', ropeDimensions: 32, ropeTheta: 10_000, addBos: true });
+  });
+
+  it('has an output head of its own if the file has one', () => {
+    expect(describeModel(withTensor('output.weight', { shape: [192, 2048] })).tiedEmbeddings).toBe(false);
+  });
+
+  it('takes norms in F16 and matrices in each supported type', () => {
+    expect(describeModel(withTensor('blk.0.attn_norm.weight', { type: GgmlType.F16 })).layers).toBe(8);
+    for (const type of [GgmlType.F32, GgmlType.F16, GgmlType.Q4_0]) {
+      expect(describeModel(withTensor('blk.7.ffn_down.weight', { type })).layers).toBe(8);
+    }
+  });
+
+  it('takes rope scaling that scales nothing', () => {
+    const harmless = [{ 'type': 'none', 'factor': 8 }, { factor: 1 }, { factor: 0 }] as const;
+    for (const scaling of harmless) {
+      const changes = Object.fromEntries(
+        Object.entries(scaling).map(([key, value]) => [`llama.rope.scaling.${key}`, value]),
+      );
+      expect(describeModel(withMetadata(changes)).ropeDimensions).toBe(32);
+    }
+  });
+
+  it.each<[string, GgufHeader, string]>([
+    ['another architecture', withMetadata({ 'general.architecture': 'qwen2' }), 'architecture "qwen2": allowed: llama'],
+    ['rope scaling', withMetadata({ 'llama.rope.scaling.type': 'yarn' }), 'scaling.type is "yarn": allowed: none'],
+    ['a scaling factor', withMetadata({ 'llama.rope.scaling.factor': 4 }), 'llama.rope.scaling.factor is 4'],
+    ['an old scaling factor', withMetadata({ 'llama.rope.scale_linear': 2 }), 'llama.rope.scale_linear is 2'],
+    ['partial rotation', withMetadata({ 'llama.rope.dimension_count': 16 }), 'llama.rope.dimension_count is 16'],
+    ['experts', withMetadata({ 'llama.expert_count': 8 }), 'llama.expert_count is 8'],
+    ['other values', withMetadata({ 'llama.attention.value_length': 64 }), 'value_length is 64'],
+    ['one part of several', withMetadata({ 'split.count': 3 }), 'one of the 3 parts of a split model'],
+    ['rope factors', withTensor('rope_freqs.weight', { shape: [16] }), 'tensor "rope_freqs.weight" is not part of'],
+    ['a bias', withTensor('blk.0.attn_q.bias', { shape: [192] }), 'tensor "blk.0.attn_q.bias" is not part of'],
+  ])('does not support %s', (_name, header, message) => {
+    expect(() => describeModel(header)).toThrow(
+      expect.objectContaining({ code: 'unsupported_architecture', message: expect.stringContaining(message) as string }),
+    );
+  });
+
+  it.each<[string, GgufHeader, string]>([
+    ['a matrix', withTensor('blk.3.attn_v.weight', { type: GgmlType.Q6_K }), 'F32, F16, Q8_0, Q4_0'],
+    ['the embedding', withTensor('token_embd.weight', { type: GgmlType.BF16 }), 'F32, F16, Q8_0, Q4_0'],
+    ['a norm', withTensor('output_norm.weight', { type: GgmlType.Q8_0 }), 'F32, F16'],
+  ])('names an unsupported type of %s', (_name, header, allowed) => {
+    const [name, tensor] = [...header.tensors].find(([key, value]) => value.type !== nano.tensors.get(key)?.type)!;
+    expect(() => describeModel(header)).toThrow(
+      expect.objectContaining({
+        code: 'unsupported_tensor_type',
+        message: `tensor "${name}" has type ${GgmlType[tensor.type]}: allowed: ${allowed}`,
+      }),
+    );
+  });
+
+  it.each<[string, GgufHeader, string]>([
+    ['no architecture', withMetadata({ 'general.architecture': undefined }), 'general.architecture is missing'],
+    ['no layers', withMetadata({ 'llama.block_count': undefined }), 'llama.block_count is missing'],
+    ['no epsilon', withMetadata({ 'llama.attention.layer_norm_rms_epsilon': undefined }), 'rms_epsilon is missing'],
+    ['no context', withMetadata({ 'llama.context_length': undefined }), 'llama.context_length is missing'],
+    ['odd heads', withMetadata({ 'llama.attention.head_count_kv': 4 }), '6 heads cannot share 4 key/value heads'],
+    ['a fractional head', withMetadata({ 'llama.attention.head_count': 7, 'llama.attention.head_count_kv': 7 }), '192'],
+    ['a missing tensor', withTensor('blk.5.ffn_up.weight', undefined), 'tensor "blk.5.ffn_up.weight" is missing'],
+    ['fewer layers than said', withMetadata({ 'llama.block_count': 9 }), 'tensor "blk.8.attn_norm.weight" is missing'],
+    ['endless layers', withMetadata({ 'llama.block_count': 4e9 }), 'tensor "blk.8.attn_norm.weight" is missing'],
+    ['a wrong shape', withTensor('blk.0.attn_k.weight', { shape: [192, 192] }), 'has shape [192, 192], expected [192, 64]'],
+    ['a wrong rank', withTensor('output_norm.weight', { shape: [192, 1] }), 'has shape [192, 1], expected [192]'],
+    ['a wrong vocabulary', withMetadata({ 'tokenizer.ggml.tokens': ['a'] }), 'expected [192, 1]'],
+  ])('finds a file with %s corrupt', (_name, header, message) => {
+    expect(() => describeModel(header)).toThrow(
+      expect.objectContaining({ code: 'corrupt_model_file', message: expect.stringContaining(message) as string }),
+    );
+  });
+
+  it('has as many key/value heads as heads if the file does not say', () => {
+    const header = withMetadata({ 'llama.attention.head_count_kv': undefined });
+    expect(() => describeModel(header)).toThrow('"blk.0.attn_k.weight" has shape [192, 64], expected [192, 192]');
+  });
+});
+
+describe('special tokens', () => {
+  const tokens = nano.metadata.get('tokenizer.ggml.tokens') as string[];
+  const renamed = (changes: Record<number, string>) => tokens.map((text, id) => changes[id] ?? text);
+
+  it('end a generation by id and by text', () => {
+    const header = withMetadata({
+      'tokenizer.ggml.eos_token_id': 7,
+      'tokenizer.ggml.eot_token_id': 5,
+      'tokenizer.ggml.eom_token_id': 7,
+      'tokenizer.ggml.tokens': renamed({ 2: 'x', 100: '<|eot_id|>', 90: '<end_of_turn>' }),
+    });
+    expect(describeModel(header).endOfGenerationIds).toEqual([5, 7, 90, 100]);
+  });
+
+  it('are absent where their id is none of the vocabulary', () => {
+    const none = { 'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.tokens': renamed({ 2: 'x' }) };
+    for (const id of [-1, 2048, 2 ** 32 - 1, 1.5]) {
+      const changes = { ...none, 'tokenizer.ggml.bos_token_id': id, 'tokenizer.ggml.add_bos_token': true };
+      const model = describeModel(
+        withMetadata({ ...changes, 'tokenizer.ggml.eos_token_id': id, 'tokenizer.ggml.eot_token_id': id }),
+      );
+      expect(model).toMatchObject({ addBos: false, endOfGenerationIds: [] });
+      expect(model.bosId).toBeUndefined();
+    }
+  });
+
+  it('of a SentencePiece vocabulary have defaults', () => {
+    const header = withMetadata({
+      'tokenizer.ggml.bos_token_id': undefined,
+      'tokenizer.ggml.eos_token_id': undefined,
+      'tokenizer.ggml.eot_token_id': undefined,
+      'tokenizer.ggml.tokens': renamed({ 2: '</s>' }),
+    });
+    expect(describeModel(header)).toMatchObject({ bosId: 1, endOfGenerationIds: [2] });
+  });
+});

@@ -1,0 +1,124 @@
+import { copyFile, mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { repositoryRoot } from '@pangalactic/contracts';
+import { writeRandomModel } from '@pangalactic/testing';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { GgmlType } from './gguf/ggml-type';
+import { inspectModel } from './inspect-model';
+import { scanModels } from './scan-models';
+
+const MODELS = join(repositoryRoot(), 'models');
+const NANO = join(MODELS, 'pangalactic-nano.gguf');
+let dir: string;
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'scan-models-'));
+});
+afterEach(() => rm(dir, { recursive: true }));
+
+describe('inspectModel', () => {
+  it('measures a tied model, whose table counts at both ends', async () => {
+    const info = await inspectModel('nano', NANO);
+    // Packed Q8_0 takes 40 bytes for 32 weights; the two norms are float32.
+    const matrixWeights = 2 * 192 * 192 + 2 * 192 * 64 + 3 * 192 * 512;
+    expect(info).toMatchObject({
+      id: 'nano',
+      architecture: 'llama',
+      layers: 8,
+      hiddenSize: 192,
+      vocabSize: 2048,
+      contextLength: 512,
+      heads: 6,
+      kvHeads: 2,
+      headSize: 32,
+      layerBytes: Array<number>(8).fill((matrixWeights / 32) * 40 + 2 * 192 * 4),
+      embeddingBytes: ((2048 * 192) / 32) * 34,
+      outputBytes: ((2048 * 192) / 32) * 40 + 192 * 4,
+      fileBytes: 3_823_520,
+    });
+  });
+
+  it('measures a model with a head of its own', async () => {
+    const path = join(dir, 'untied.gguf');
+    const shape = {
+      layers: 2,
+      hiddenSize: 64,
+      feedForwardSize: 96,
+      heads: 2,
+      kvHeads: 1,
+      headSize: 64,
+      vocabSize: 300,
+      contextLength: 128,
+      tiedEmbeddings: false,
+    };
+    await writeRandomModel(path, shape, { seed: 1, type: GgmlType.Q4_0 });
+    const matrixWeights = 2 * 64 * 128 + 2 * 64 * 64 + 3 * 64 * 96;
+    expect(await inspectModel('untied', path)).toMatchObject({
+      headSize: 64,
+      layerBytes: Array<number>(2).fill((matrixWeights / 32) * 24 + 2 * 64 * 4),
+      embeddingBytes: ((300 * 64) / 32) * 18,
+      outputBytes: ((300 * 64) / 32) * 24 + 64 * 4,
+    });
+  });
+});
+
+describe('scanModels', () => {
+  it('finds the embedded models', async () => {
+    const { models, rejected } = await scanModels(MODELS);
+    expect(models.map(({ info }) => info.id)).toEqual([
+      'pangalactic-nano-f16',
+      'pangalactic-nano-q4_0',
+      'pangalactic-nano',
+    ]);
+    expect(new Set(models.map(({ info }) => info.fingerprint)).size).toBe(3);
+    expect(rejected).toEqual([]);
+  });
+
+  it('takes files, folders and links, and leaves everything else alone', async () => {
+    await copyFile(NANO, join(dir, 'file.gguf'));
+    await symlink(NANO, join(dir, 'link.gguf'));
+    await mkdir(join(dir, 'folder'));
+    await copyFile(NANO, join(dir, 'folder', 'anything-Q8_0.gguf'));
+    await writeFile(join(dir, 'folder', 'README.md'), 'a model');
+    await mkdir(join(dir, 'empty'));
+    for (const name of ['.hidden.gguf', '.gguf', 'notes.txt', 'download.gguf.part']) await writeFile(join(dir, name), '');
+
+    const { models, rejected } = await scanModels(dir);
+    expect(models.map(({ info, path }) => [info.id, path])).toEqual([
+      ['file', join(dir, 'file.gguf')],
+      ['folder', join(dir, 'folder', 'anything-Q8_0.gguf')],
+      ['link', join(dir, 'link.gguf')],
+    ]);
+    expect(rejected).toEqual([]);
+  });
+
+  it('names what it rejects and goes on', async () => {
+    await copyFile(NANO, join(dir, 'cut.gguf'));
+    await truncate(join(dir, 'cut.gguf'), 2_000_000);
+    await writeFile(join(dir, 'text.gguf'), 'this is not a model file');
+    await symlink(join(dir, 'nowhere'), join(dir, 'broken.gguf'));
+    await mkdir(join(dir, 'two'));
+    for (const name of ['a.gguf', 'b.gguf']) await copyFile(NANO, join(dir, 'two', name));
+    await mkdir(join(dir, 'same'));
+    for (const name of ['same/model.gguf', 'same.gguf']) await copyFile(NANO, join(dir, name));
+
+    const { models, rejected } = await scanModels(dir);
+    expect(models.map(({ info }) => info.id)).toEqual(['same']);
+    expect(rejected).toEqual([
+      { file: join(dir, 'broken.gguf'), reason: expect.stringContaining('ENOENT') as string },
+      { file: join(dir, 'cut.gguf'), reason: expect.stringMatching(/cut\.gguf: the file is cut off: tensor "/) as string },
+      { file: join(dir, 'same.gguf'), reason: `the model id "same" belongs to ${join(dir, 'same', 'model.gguf')} already` },
+      { file: join(dir, 'text.gguf'), reason: expect.stringContaining('not a GGUF file') as string },
+      { file: join(dir, 'two'), reason: '2 GGUF files (a.gguf, b.gguf): allowed: one per folder' },
+    ]);
+  });
+
+  it('reports a directory that is not there', async () => {
+    const absent = join(dir, 'absent');
+    expect(await scanModels(absent)).toEqual({
+      models: [],
+      rejected: [{ file: absent, reason: expect.stringContaining('ENOENT') as string }],
+    });
+  });
+});

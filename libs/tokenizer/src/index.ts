@@ -1,0 +1,4 @@
+export { type ChatMessage, ChatTemplate, type RenderOptions } from './chat-template';
+export { encodeChat } from './encode-chat';
+export { type EncodeOptions, ModelTokenizer } from './model-tokenizer';
+export { StreamDetokenizer } from './stream-detokenizer';

@@ -1,0 +1,105 @@
+import type { GgufHeader } from '@pangalactic/models';
+import { encodeSentencePiece } from './sentencepiece-encoder';
+import { type Fragment, SpecialTokens } from './special-tokens';
+import { TokenKind, Vocabulary } from './vocabulary';
+
+/** What SentencePiece writes for a space. */
+const ESCAPED_SPACE = '▁';
+const SPACE = 0x20;
+
+export interface EncodeOptions {
+  /** Adds the beginning and end of sequence that the model wants. */
+  readonly addSpecial: boolean;
+  /** Reads the text of a control token as that token; without it such text is plain text. */
+  readonly parseSpecial: boolean;
+}
+
+/** Text to token ids and back, equal to llama.cpp for SentencePiece models (`tokenizer.ggml.model` = `llama`). */
+export class ModelTokenizer {
+  readonly vocabSize: number;
+  readonly bosId: number | undefined;
+  /** What reads as a control token when special tokens are parsed. */
+  readonly controlTexts: readonly string[];
+  private readonly specialTokens: SpecialTokens;
+
+  private constructor(private readonly vocabulary: Vocabulary) {
+    this.vocabSize = vocabulary.size;
+    this.bosId = vocabulary.bosId;
+    this.specialTokens = new SpecialTokens(vocabulary);
+    this.controlTexts = this.specialTokens.controls.map(({ text }) => text);
+  }
+
+  /** @throws PangalacticError `unsupported_tokenizer`, `corrupt_model_file` */
+  static fromGguf(header: GgufHeader): ModelTokenizer {
+    return new ModelTokenizer(new Vocabulary(header));
+  }
+
+  encode(text: string, options: EncodeOptions): number[] {
+    const ids = this.encodeFragments(this.specialTokens.split(wellFormed(text), options.parseSpecial));
+    if (!options.addSpecial) return ids;
+    return [...this.vocabulary.sequenceStart, ...ids, ...this.vocabulary.sequenceEnd];
+  }
+
+  /**
+   * A rendered chat template: its control texts become control tokens, then `reveal` turns the text in between into what
+   * was meant, which is plain. A template may or may not write the beginning of the sequence itself.
+   */
+  encodePrompt(rendered: string, reveal: (text: string) => string): number[] {
+    const fragments = this.specialTokens
+      .split(wellFormed(rendered), true)
+      .flatMap((fragment) =>
+        typeof fragment === 'string' ? this.specialTokens.split(reveal(fragment), false) : [fragment],
+      );
+    const ids = this.encodeFragments(fragments);
+    const { sequenceStart } = this.vocabulary;
+    return ids[0] === sequenceStart[0] ? ids : [...sequenceStart, ...ids];
+  }
+
+  /** Without the space that encoding put before the first word. Control tokens are no text; broken UTF-8 becomes U+FFFD. */
+  decode(ids: readonly number[]): string {
+    const pieces = ids.map((id) => this.tokenBytes(id));
+    const startsWithPrefix = this.vocabulary.addSpacePrefix && pieces[0]?.[0] === SPACE;
+    return Buffer.concat(pieces).toString('utf8', startsWithPrefix ? 1 : 0);
+  }
+
+  /** The UTF-8 that a token stands for in the middle of a text: possibly none, possibly not whole characters. */
+  tokenBytes(id: number): Uint8Array {
+    switch (this.vocabulary.kind(id)) {
+      case TokenKind.Normal:
+        return Buffer.from(this.vocabulary.text(id).replaceAll(ESCAPED_SPACE, ' '), 'utf8');
+      case TokenKind.UserDefined:
+        return Buffer.from(this.vocabulary.text(id), 'utf8');
+      case TokenKind.Byte:
+        return Uint8Array.of(this.vocabulary.byte(id));
+      default:
+        return new Uint8Array();
+    }
+  }
+
+  /** Whether the token steers the model and is no text. */
+  isSpecial(id: number): boolean {
+    const kind = this.vocabulary.kind(id);
+    return kind === TokenKind.Control || kind === TokenKind.Unknown;
+  }
+
+  private encodeFragments(fragments: readonly Fragment[]): number[] {
+    const ids: number[] = [];
+    let startsWord = this.vocabulary.addSpacePrefix;
+    for (const fragment of fragments) {
+      if (typeof fragment === 'number') {
+        ids.push(fragment);
+        startsWord = this.vocabulary.addSpacePrefix;
+      } else {
+        const text = `${startsWord ? ' ' : ''}${fragment}`.replaceAll(' ', ESCAPED_SPACE);
+        for (const id of encodeSentencePiece(text, this.vocabulary)) ids.push(id);
+        startsWord = false;
+      }
+    }
+    return ids;
+  }
+}
+
+/** JavaScript strings may hold half of a surrogate pair, which has no UTF-8: it counts as U+FFFD, as in every encoder. */
+function wellFormed(text: string): string {
+  return text.replace(/\p{Surrogate}/gu, '\uFFFD');
+}

@@ -1,0 +1,47 @@
+import { TokenKind, type Vocabulary } from './vocabulary';
+
+/** Either plain text or the id of a special token. */
+export type Fragment = string | number;
+
+interface SpecialToken {
+  readonly id: number;
+  readonly text: string;
+}
+
+/** Finds the tokens that are cut out of a text before anything else is tokenised. */
+export class SpecialTokens {
+  /** Control and unknown tokens: what a template may write and a user may not. */
+  readonly controls: readonly SpecialToken[];
+  private readonly userDefined: readonly SpecialToken[];
+  private readonly all: readonly SpecialToken[];
+
+  constructor(vocabulary: Vocabulary) {
+    const ofKind = (...kinds: TokenKind[]): SpecialToken[] =>
+      Array.from({ length: vocabulary.size }, (_, id) => id)
+        .filter((id) => kinds.includes(vocabulary.kind(id)))
+        .map((id) => ({ id, text: vocabulary.text(id) }))
+        // One token's text may be part of another's: the longer one counts, measured in bytes as llama.cpp does.
+        .sort((a, b) => Buffer.byteLength(b.text) - Buffer.byteLength(a.text));
+
+    this.controls = ofKind(TokenKind.Control, TokenKind.Unknown);
+    this.userDefined = ofKind(TokenKind.UserDefined);
+    this.all = ofKind(TokenKind.Control, TokenKind.Unknown, TokenKind.UserDefined);
+  }
+
+  /** @param parseSpecial whether control tokens count, or only user-defined ones, which are text */
+  split(text: string, parseSpecial: boolean): Fragment[] {
+    let fragments: Fragment[] = text === '' ? [] : [text];
+    for (const token of parseSpecial ? this.all : this.userDefined) {
+      if (text.includes(token.text)) fragments = fragments.flatMap((fragment) => cutOut(token, fragment));
+    }
+    return fragments;
+  }
+}
+
+function cutOut(token: SpecialToken, fragment: Fragment): Fragment[] {
+  if (typeof fragment === 'number') return [fragment];
+  return fragment
+    .split(token.text)
+    .flatMap((part, index): Fragment[] => (index === 0 ? [part] : [token.id, part]))
+    .filter((part) => part !== '');
+}
