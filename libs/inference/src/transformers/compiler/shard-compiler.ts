@@ -1,0 +1,51 @@
+import { join } from 'node:path';
+import type { LayerRange } from '@pangalactic/contracts';
+import type { GgufFile, ModelDescription } from '@pangalactic/models';
+import { buildShardGraph } from './shard-graph';
+import { ensureWeightFile } from './weight-file';
+import { layerWeightPlan, outputWeightPlan, type WeightPlan } from './weight-plan';
+
+/** Raised when the packing or its layout changes, so that old caches are not read. */
+const PACKING_VERSION = 1;
+
+export interface CompileOptions {
+  readonly model: GgufFile;
+  readonly description: ModelDescription;
+  readonly fingerprint: string;
+  readonly layers: LayerRange;
+  readonly positions: number;
+  readonly sentinel: boolean;
+  readonly cacheDir: string;
+  readonly onProgress: (fraction: number) => void;
+}
+
+export interface CompiledShard {
+  readonly graph: Uint8Array;
+  readonly weightFolder: string;
+  /** Packed weights of the range, and of the output head on the tail. */
+  readonly weightBytes: number;
+}
+
+/**
+ * Turns a layer range of a GGUF file into an ONNX graph and packed weight files, reading only the range's tensors. Files
+ * are per layer and named by the model's fingerprint: another range of the same model finds its layers again.
+ */
+export async function compileShard(options: CompileOptions): Promise<CompiledShard> {
+  const { model, description, fingerprint, layers, positions, sentinel, cacheDir, onProgress } = options;
+  const weightFolder = join(cacheDir, `${fingerprint}-v${PACKING_VERSION}`);
+  const layerPlans = Array.from({ length: layers.to - layers.from }, (_, index) =>
+    layerWeightPlan(model.header, layers.from + index),
+  );
+  const outputPlan = layers.to === description.layers ? outputWeightPlan(model.header, description) : undefined;
+  const plans: WeightPlan[] = [...layerPlans, ...(outputPlan ? [outputPlan] : [])];
+  const weightBytes = plans.reduce((bytes, plan) => bytes + plan.bytes, 0);
+
+  let done = 0;
+  for (const plan of plans) {
+    await ensureWeightFile(model, plan, weightFolder, description.headSize);
+    done += plan.bytes;
+    onProgress(done / weightBytes);
+  }
+  const graph = buildShardGraph({ model: description, layers, layerPlans, outputPlan, positions, sentinel });
+  return { graph, weightFolder, weightBytes };
+}

@@ -1,0 +1,138 @@
+import type { GgufHeader, GgufTensor, ModelDescription } from '@pangalactic/models';
+import { OnnxType } from '../onnx/onnx-schema';
+import { QUANT_BLOCK, type WeightFormat, weightFormat } from './weight-packing';
+
+/** A page, so that the engine can map each weight straight from the file. */
+const ALIGNMENT = 4096;
+
+export interface LinearSource {
+  readonly tensor: GgufTensor;
+  /** Set for query and key projections, see unpermuteRotaryRows. */
+  readonly rotary: boolean;
+}
+
+/** y = x W^T of one or several stacked tensors of one format: [inputs] -> [outputs]. */
+export interface Linear {
+  readonly name: string;
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly format: WeightFormat;
+  readonly sources: readonly LinearSource[];
+}
+
+/** A norm's gain. */
+export interface Vector {
+  readonly name: string;
+  readonly tensor: GgufTensor;
+}
+
+export interface PackedTensor {
+  readonly name: string;
+  readonly type: OnnxType;
+  readonly shape: readonly number[];
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** One file of packed weights: a layer, or the output head. */
+export interface WeightPlan {
+  readonly file: string;
+  readonly vectors: readonly Vector[];
+  readonly linears: readonly Linear[];
+  readonly packed: ReadonlyMap<string, PackedTensor>;
+  readonly bytes: number;
+}
+
+export interface LayerWeightPlan extends WeightPlan {
+  /** Query, key and value: one stacked linear, or three where the file mixes formats. */
+  readonly qkv: readonly Linear[];
+  readonly attentionOutput: Linear;
+  readonly gate: Linear;
+  readonly up: Linear;
+  readonly down: Linear;
+}
+
+export interface OutputWeightPlan extends WeightPlan {
+  readonly head: Linear;
+}
+
+export function layerWeightPlan(header: GgufHeader, layer: number): LayerWeightPlan {
+  const tensor = (name: string) => requireTensor(header, `blk.${layer}.${name}.weight`);
+  const prefix = `layer${layer}`;
+  const qkv = stack(`${prefix}.qkv`, [
+    { tensor: tensor('attn_q'), rotary: true },
+    { tensor: tensor('attn_k'), rotary: true },
+    { tensor: tensor('attn_v'), rotary: false },
+  ]);
+  const attentionOutput = linear(`${prefix}.attention_output`, tensor('attn_output'));
+  const gate = linear(`${prefix}.gate`, tensor('ffn_gate'));
+  const up = linear(`${prefix}.up`, tensor('ffn_up'));
+  const down = linear(`${prefix}.down`, tensor('ffn_down'));
+  const norms = [
+    { name: `${prefix}.attention_norm`, tensor: tensor('attn_norm') },
+    { name: `${prefix}.feed_forward_norm`, tensor: tensor('ffn_norm') },
+  ];
+  const file = `layer-${String(layer).padStart(3, '0')}.weights`;
+  return { ...lay(file, norms, [...qkv, attentionOutput, gate, up, down]), qkv, attentionOutput, gate, up, down };
+}
+
+export function outputWeightPlan(header: GgufHeader, { tiedEmbeddings }: ModelDescription): OutputWeightPlan {
+  const head = linear('output', requireTensor(header, tiedEmbeddings ? 'token_embd.weight' : 'output.weight'));
+  const norms = [{ name: 'output_norm', tensor: requireTensor(header, 'output_norm.weight') }];
+  return { ...lay('output.weights', norms, [head]), head };
+}
+
+/** One fused linear when all tensors share a format, else one each. */
+function stack(name: string, sources: readonly LinearSource[]): Linear[] {
+  const formats = new Set(sources.map(({ tensor }) => weightFormat(tensor.type)));
+  if (formats.size === 1) return [fuse(name, sources)];
+  return sources.map((source, index) => fuse(`${name}.${index}`, [source]));
+}
+
+function linear(name: string, tensor: GgufTensor): Linear {
+  return fuse(name, [{ tensor, rotary: false }]);
+}
+
+function fuse(name: string, sources: readonly LinearSource[]): Linear {
+  const first = sources[0]!.tensor;
+  return {
+    name,
+    inputs: first.shape[0]!,
+    outputs: sources.reduce((rows, { tensor }) => rows + tensor.shape[1]!, 0),
+    format: weightFormat(first.type),
+    sources,
+  };
+}
+
+/** Names of a quantised linear's two packed tensors. */
+export const quantsName = (linear: Linear) => `${linear.name}.quants`;
+export const scalesName = (linear: Linear) => `${linear.name}.scales`;
+
+function lay(file: string, vectors: readonly Vector[], linears: readonly Linear[]): WeightPlan {
+  const packed = new Map<string, PackedTensor>();
+  let end = 0;
+  const place = (name: string, type: OnnxType, shape: readonly number[]) => {
+    const offset = Math.ceil(end / ALIGNMENT) * ALIGNMENT;
+    const bytes = shape.reduce((a, b) => a * b, 1) * (type === OnnxType.FLOAT ? 4 : 1);
+    packed.set(name, { name, type, shape, offset, bytes });
+    end = offset + bytes;
+  };
+  for (const { name, tensor } of vectors) place(name, OnnxType.FLOAT, [tensor.shape[0]!]);
+  for (const linear of linears) {
+    const { name, inputs, outputs, format } = linear;
+    if (format === 'fp32') {
+      place(name, OnnxType.FLOAT, [outputs, inputs]);
+    } else {
+      const blocks = inputs / QUANT_BLOCK;
+      place(quantsName(linear), OnnxType.UINT8, [outputs, blocks, format === 'q4' ? QUANT_BLOCK / 2 : QUANT_BLOCK]);
+      place(scalesName(linear), OnnxType.FLOAT, [outputs * blocks]);
+    }
+  }
+  return { file, vectors, linears, packed, bytes: end };
+}
+
+function requireTensor(header: GgufHeader, name: string): GgufTensor {
+  const tensor = header.tensors.get(name);
+  if (!tensor) throw new Error(`tensor ${name} is missing: describeModel refuses such files`);
+  return tensor;
+}

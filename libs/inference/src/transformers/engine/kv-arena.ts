@@ -1,0 +1,68 @@
+import type { LayerRange } from '@pangalactic/contracts';
+import { Tensor } from '../onnxruntime';
+import { kvNames } from '../compiler/shard-graph';
+
+interface KvShape {
+  readonly slots: number;
+  /** Positions of a slot. One more than the context, since an idle lane writes behind its valid tokens. */
+  readonly positions: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+}
+
+/**
+ * The KV cache of a shard: for each layer one array for keys and one for values, [slots, kvHeads, positions, headSize]
+ * float32. The engine writes into it in place, so a slot never moves.
+ */
+export class KvArena {
+  private readonly arrays = new Map<string, Float32Array>();
+  private readonly feedsByRange = new Map<number, Record<string, Tensor>>();
+  readonly bytes: number;
+
+  constructor(
+    layers: LayerRange,
+    private readonly shape: KvShape,
+  ) {
+    const floats = shape.slots * this.slotFloats;
+    for (let layer = layers.from; layer < layers.to; layer++) {
+      const { pastKey, pastValue } = kvNames(layer);
+      this.arrays.set(pastKey, new Float32Array(floats));
+      this.arrays.set(pastValue, new Float32Array(floats));
+    }
+    this.bytes = this.arrays.size * floats * 4;
+  }
+
+  /** Tensors over `count` neighbouring slots, keyed by the graph's input names. Made once for each range. */
+  feeds(firstSlot: number, count: number): Record<string, Tensor> {
+    const key = firstSlot * this.shape.slots + count - 1;
+    let feeds = this.feedsByRange.get(key);
+    if (!feeds) {
+      const { kvHeads, positions, headSize } = this.shape;
+      const [from, to] = [firstSlot * this.slotFloats, (firstSlot + count) * this.slotFloats];
+      feeds = Object.fromEntries(
+        [...this.arrays].map(([name, array]) => [
+          name,
+          new Tensor('float32', array.subarray(from, to), [count, kvHeads, positions, headSize]),
+        ]),
+      );
+      this.feedsByRange.set(key, feeds);
+    }
+    return feeds;
+  }
+
+  /** Copies the first `count` positions of a slot to another. */
+  copy(fromSlot: number, toSlot: number, count: number): void {
+    const { kvHeads, positions, headSize } = this.shape;
+    for (const array of this.arrays.values()) {
+      for (let head = 0; head < kvHeads; head++) {
+        const from = fromSlot * this.slotFloats + head * positions * headSize;
+        const to = toSlot * this.slotFloats + head * positions * headSize;
+        array.copyWithin(to, from, from + count * headSize);
+      }
+    }
+  }
+
+  private get slotFloats(): number {
+    return this.shape.kvHeads * this.shape.positions * this.shape.headSize;
+  }
+}

@@ -1,0 +1,35 @@
+import { type ErrorCode, PangalacticError, toPangalacticError } from '@pangalactic/contracts';
+import type { ShardSpec, SlotCommand, StepInput, StepOutput } from '../inference-provider';
+import type { EngineOptions } from './engine/shard-engine';
+
+export interface WorkerInput {
+  readonly spec: ShardSpec;
+  readonly options: EngineOptions;
+}
+
+export type ToWorker =
+  | { readonly kind: 'command'; readonly command: SlotCommand }
+  | { readonly kind: 'run'; readonly id: number; readonly step: StepInput }
+  | { readonly kind: 'close' };
+
+export type FromWorker =
+  | { readonly kind: 'progress'; readonly fraction: number }
+  | { readonly kind: 'loaded'; readonly memoryBytes: number }
+  | { readonly kind: 'failed'; readonly error: SerialisedError }
+  | { readonly kind: 'output'; readonly id: number; readonly output: StepOutput }
+  | { readonly kind: 'error'; readonly id: number; readonly error: SerialisedError };
+
+export interface SerialisedError {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** Classes do not survive postMessage. */
+export function serialiseError(error: unknown): SerialisedError {
+  const { code, message } = toPangalacticError(error);
+  return { code, message };
+}
+
+export function deserialiseError({ code, message }: SerialisedError): PangalacticError {
+  return new PangalacticError(code, message);
+}

@@ -1,0 +1,100 @@
+import { Worker } from 'node:worker_threads';
+import { PangalacticError } from '@pangalactic/contracts';
+import type { Shard, ShardSpec, SlotCommand, StepInput, StepOutput } from '../inference-provider';
+import type { EngineOptions } from './engine/shard-engine';
+import { deserialiseError, type FromWorker, type ToWorker, type WorkerInput } from './worker-protocol';
+
+interface PendingStep {
+  resolve(output: StepOutput): void;
+  reject(error: PangalacticError): void;
+}
+
+/** A shard in a worker thread of its own. */
+export class WorkerShard implements Shard {
+  private readonly pending = new Map<number, PendingStep>();
+  private nextId = 0;
+  private gone: PangalacticError | undefined;
+
+  private constructor(
+    private readonly worker: Worker,
+    /** Settles when the thread has ended and its memory is free. */
+    readonly exited: Promise<void>,
+    readonly memoryBytes: number,
+  ) {}
+
+  /** @param workerFile the compiled engine-worker.js */
+  static start(
+    workerFile: string,
+    spec: ShardSpec,
+    options: EngineOptions,
+    onProgress: (fraction: number) => void,
+  ): Promise<WorkerShard> {
+    const input: WorkerInput = { spec, options };
+    const worker = new Worker(workerFile, { workerData: input });
+    const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+    return new Promise((resolve, reject) => {
+      let shard: WorkerShard | undefined;
+      const fail = (reason: string, cause?: unknown) => {
+        const error = new PangalacticError('internal_error', reason, { cause });
+        if (shard) shard.fail(error);
+        else reject(error);
+      };
+      worker.on('message', (message: FromWorker) => {
+        if (message.kind === 'progress') onProgress(message.fraction);
+        else if (message.kind === 'failed') reject(deserialiseError(message.error));
+        else if (message.kind === 'loaded') resolve((shard = new WorkerShard(worker, exited, message.memoryBytes)));
+        else shard?.settle(message);
+      });
+      worker.on('error', (error) => fail(`the engine worker failed: ${error.message}`, error));
+      worker.on('exit', (code) => fail(`the engine worker ended with code ${code}`));
+    });
+  }
+
+  apply(command: SlotCommand): void {
+    if (this.gone) throw this.gone;
+    this.post({ kind: 'command', command });
+  }
+
+  run(step: StepInput): Promise<StepOutput> {
+    if (this.gone) return Promise.reject(this.gone);
+    const id = this.nextId++;
+    const hidden = step.hidden && ownBuffer(step.hidden);
+    const message: ToWorker = { kind: 'run', id, step: { ...step, ...(hidden && { hidden }) } };
+    return new Promise((resolve, reject) => {
+      this.pending.set(id, { resolve, reject });
+      this.post(message, hidden ? [hidden.buffer] : []);
+    });
+  }
+
+  /** Co-operative: terminating a worker inside a native run would abort the process. */
+  async unload(): Promise<void> {
+    if (!this.gone) {
+      this.gone = new PangalacticError('pipeline_broken', 'the shard was unloaded');
+      this.post({ kind: 'close' });
+    }
+    await this.exited;
+  }
+
+  private post(message: ToWorker, transfer: ArrayBuffer[] = []): void {
+    this.worker.postMessage(message, transfer);
+  }
+
+  private settle(message: Extract<FromWorker, { kind: 'output' | 'error' }>): void {
+    const step = this.pending.get(message.id);
+    this.pending.delete(message.id);
+    if (message.kind === 'output') step?.resolve(message.output);
+    else step?.reject(deserialiseError(message.error));
+  }
+
+  private fail(error: PangalacticError): void {
+    this.gone ??= error;
+    for (const step of this.pending.values()) step.reject(this.gone);
+    this.pending.clear();
+  }
+}
+
+/** The values in a buffer of their own, which may be transferred: a view into a network buffer must not take that along. */
+function ownBuffer(values: Float32Array): Float32Array<ArrayBuffer> {
+  const whole = values.byteLength === values.buffer.byteLength && values.buffer instanceof ArrayBuffer;
+  return whole ? (values as Float32Array<ArrayBuffer>) : values.slice();
+}
