@@ -1,4 +1,4 @@
-const production = { pathNot: '\\.(spec|contract)\\.ts$' };
+const production = { pathNot: '\\.(spec|contract|fixture)\\.ts$|/test/' };
 
 module.exports = {
   forbidden: [

@@ -1,0 +1,10 @@
+export { ApiKeyGuard } from './api-key.guard';
+export { AUTH_OPTIONS } from './auth-options';
+export type { AuthOptions } from './auth-options';
+export { AuthModule } from './auth.module';
+export type { AuthenticatedRequest } from './http-exchange';
+export { Public } from './public.decorator';
+export { RateLimitGuard } from './rate-limit.guard';
+export { RateLimiter } from './rate-limiter';
+export type { RateDecision } from './rate-limiter';
+export { timingSafeEqualStrings } from './timing-safe-equal-strings';

@@ -1,0 +1,31 @@
+import { SHARED_VARIABLES } from './shared-variables';
+import { dialAddress, integer, listenAddress, secret, seconds } from './value-types';
+import { derived, loadConfig, variable } from './variable';
+import type { ConfigOf, Environment } from './variable';
+
+export const GATEWAY_VARIABLES = {
+  bindAddress: variable('GATEWAY_BIND_ADDR', listenAddress, '0.0.0.0:8080', 'HTTP listen address'),
+  hubAddress: variable('GATEWAY_HUB_ADDR', dialAddress, 'localhost:7100', 'gRPC address of the hub'),
+  apiKey: derived('GATEWAY_API_KEY', secret, '(empty: no authentication)', 'bearer token that clients present'),
+  /** 0: no limit. */
+  rateLimitPerMinute: variable(
+    'GATEWAY_RATE_LIMIT_RPM',
+    integer({ min: 0, max: 1_000_000 }),
+    '0',
+    'requests per minute per key; 0 disables the limit',
+  ),
+  queueTimeoutMs: variable(
+    'GATEWAY_QUEUE_TIMEOUT_S',
+    seconds({ min: 0, max: 3600 }),
+    '10',
+    'seconds that a request waits for a pipeline with a free place',
+  ),
+  ...SHARED_VARIABLES,
+};
+
+export type GatewayConfig = ConfigOf<typeof GATEWAY_VARIABLES>;
+export const GATEWAY_CONFIG = Symbol('GatewayConfig');
+
+export function loadGatewayConfig(environment: Environment = process.env): GatewayConfig {
+  return loadConfig(GATEWAY_VARIABLES, environment);
+}

@@ -1,0 +1,15 @@
+export { formatAddress, isWildcard, parseAddress } from './address';
+export type { Address } from './address';
+export { childEnvironment, loadCliConfig } from './cli-config';
+export type { CliConfig } from './cli-config';
+export { GATEWAY_CONFIG, loadGatewayConfig } from './gateway-config';
+export type { GatewayConfig } from './gateway-config';
+export { HUB_CONFIG, loadHubConfig } from './hub-config';
+export type { HubConfig } from './hub-config';
+export { NODE_CONFIG, loadNodeConfig } from './node-config';
+export type { GpuComputeType, NodeConfig } from './node-config';
+export type { LogLevel } from './shared-variables';
+export { ConfigError } from './variable';
+export type { Environment } from './variable';
+export { VARIABLE_TABLE } from './variable-table';
+export type { VariableRow } from './variable-table';

@@ -1,0 +1,6 @@
+export * from './app';
+export { DrainCoordinator, type DrainCallback, type DrainOptions, type LifecycleState } from './drain-coordinator';
+export * from './lifecycle.module';
+export { ListenError } from './listen-error';
+export * from './readiness';
+export * from './run-app';

@@ -1,0 +1,41 @@
+import { PangalacticError } from '@pangalactic/contracts';
+import { MAX_COMMIT_BYTES, MAX_COMMIT_OPERATIONS, MAX_VALUE_BYTES } from './state-repository';
+import type { StateCommit } from './state-repository';
+
+/** Visible ASCII: every store orders such keys alike, and `prefix` + DEL is above every key with that prefix. */
+const KEY = /^[\x21-\x7e]{1,512}$/;
+
+/** Refuses what some store could not take, so that code tried on one adapter works on all. */
+export function assertCommitWithinLimits({ puts = [], deletes = [], guards = [] }: StateCommit): void {
+  assertCount('operations', puts.length + deletes.length);
+  assertCount('guards', guards.length);
+  const written = [...puts.map(({ key }) => key), ...deletes];
+  const guarded = guards.flatMap((guard) => ('key' in guard ? [guard.key] : []));
+  for (const key of [...written, ...guarded]) {
+    if (!KEY.test(key)) invalid(`key ${JSON.stringify(key)}: allowed: 1 to 512 visible ASCII characters`);
+  }
+  const repeated = written.find((key, index) => written.indexOf(key) !== index);
+  if (repeated !== undefined) invalid(`key "${repeated}" is written twice: allowed: one operation per key and commit`);
+
+  let total = 0;
+  for (const { key, value } of puts) {
+    const bytes = Buffer.byteLength(value);
+    if (bytes > MAX_VALUE_BYTES) tooLarge(`value of "${key}" has ${bytes} bytes: allowed: at most ${MAX_VALUE_BYTES}`);
+    total += key.length + bytes;
+  }
+  if (total > MAX_COMMIT_BYTES) tooLarge(`commit has ${total} bytes: allowed: at most ${MAX_COMMIT_BYTES}`);
+}
+
+function assertCount(what: string, count: number): void {
+  if (count > MAX_COMMIT_OPERATIONS) {
+    tooLarge(`commit has ${count} ${what}: allowed: at most ${MAX_COMMIT_OPERATIONS}`);
+  }
+}
+
+function invalid(message: string): never {
+  throw new PangalacticError('invalid_request', message);
+}
+
+function tooLarge(message: string): never {
+  throw new PangalacticError('payload_too_large', message);
+}

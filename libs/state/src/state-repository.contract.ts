@@ -1,0 +1,317 @@
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { MAX_COMMIT_BYTES, MAX_COMMIT_OPERATIONS, MAX_VALUE_BYTES } from './state-repository';
+import type { StateCommit, StateRepository } from './state-repository';
+
+/** An empty store of the adapter under test. */
+export interface StateStore {
+  open(): Promise<StateRepository>;
+  /** After the repository was closed. */
+  destroy(): Promise<void>;
+}
+
+/** What every adapter of the state port promises. */
+export function stateRepositoryContract(adapter: string, createStore: () => Promise<StateStore>): void {
+  describe(`state repository on ${adapter}`, () => {
+    let store: StateStore;
+    let repository: StateRepository;
+
+    beforeEach(async () => {
+      store = await createStore();
+      repository = await store.open();
+    });
+
+    afterEach(async () => {
+      await repository.close();
+      await store.destroy();
+    });
+
+    const keys = async (prefix: string) => (await repository.list(prefix)).entries.map(({ key }) => key);
+    const put = async (key: string, value: string): Promise<number> => {
+      const result = await repository.commit({ puts: [{ key, value }] });
+      if (result.outcome !== 'applied') throw new Error('an unguarded put cannot conflict');
+      return result.revision;
+    };
+    const everything = () => repository.list('');
+
+    describe('reading and writing', () => {
+      it('has nothing at first', async () => {
+        expect(await repository.get('nodes/a')).toBeUndefined();
+        expect((await everything()).entries).toEqual([]);
+      });
+
+      it('reads what was written, with the revision of the commit', async () => {
+        const revision = await put('nodes/a', '{"x":1}');
+        expect(await repository.get('nodes/a')).toEqual({ key: 'nodes/a', value: '{"x":1}', modRevision: revision });
+      });
+
+      it('raises the revision with every write and overwrites', async () => {
+        const first = await put('a', '1');
+        const other = await put('b', '1');
+        const second = await put('a', '2');
+        expect([other, second]).toEqual([first + 1, first + 2]);
+        expect(await everything()).toEqual({
+          entries: [
+            { key: 'a', value: '2', modRevision: second },
+            { key: 'b', value: '1', modRevision: other },
+          ],
+          revision: second,
+        });
+      });
+
+      it('gives all entries of one commit one revision', async () => {
+        const puts = ['x', 'y', 'z'].map((key) => ({ key, value: key }));
+        const result = await repository.commit({ puts });
+        const { entries, revision } = await everything();
+        expect(result).toEqual({ outcome: 'applied', revision });
+        expect(entries.map(({ modRevision }) => modRevision)).toEqual([revision, revision, revision]);
+      });
+
+      it('deletes, in the same commit as it puts', async () => {
+        await put('old', '1');
+        await repository.commit({ puts: [{ key: 'new', value: '2' }], deletes: ['old'] });
+        expect(await keys('')).toEqual(['new']);
+        expect(await repository.get('old')).toBeUndefined();
+      });
+
+      it('takes the deletion of an absent key, and an empty commit, for no write', async () => {
+        const revision = await put('a', '1');
+        expect(await repository.commit({ deletes: ['b'] })).toEqual({ outcome: 'applied', revision });
+        expect(await repository.commit({})).toEqual({ outcome: 'applied', revision });
+        expect((await everything()).revision).toBe(revision);
+      });
+
+      it('keeps any text', async () => {
+        const value = fc.string({ unit: 'binary', maxLength: 200 });
+        await fc.assert(
+          fc.asyncProperty(value, async (text) => {
+            await put('text', text);
+            expect((await repository.get('text'))?.value).toBe(text);
+          }),
+          { numRuns: 50 },
+        );
+      });
+    });
+
+    describe('listing', () => {
+      it('is ordered by bytes and limited to the prefix, without wildcards', async () => {
+        const all = ['a/_', 'a/b', 'a%', 'a/B', 'a', 'a0', 'a/~', 'b'];
+        await repository.commit({ puts: all.map((key) => ({ key, value: '' })) });
+        expect(await keys('a/')).toEqual(['a/B', 'a/_', 'a/b', 'a/~']);
+        expect(await keys('a/_')).toEqual(['a/_']);
+        expect(await keys('a%')).toEqual(['a%']);
+        expect(await keys('')).toEqual(['a', 'a%', 'a/B', 'a/_', 'a/b', 'a/~', 'a0', 'b']);
+        expect(await keys('c')).toEqual([]);
+      });
+    });
+
+    describe('guards', () => {
+      it('apply when each holds', async () => {
+        const modRevision = await put('a', '1');
+        const result = await repository.commit({
+          puts: [{ key: 'b', value: '1' }],
+          guards: [
+            { key: 'a', modRevision },
+            { key: 'b', modRevision: 'absent' },
+          ],
+        });
+        expect(result).toEqual({ outcome: 'applied', revision: modRevision + 1 });
+      });
+
+      it('conflict when one does not hold, and then nothing is written', async () => {
+        const modRevision = await put('a', '1');
+        const before = await everything();
+        const commit = { puts: [{ key: 'b', value: '1' }], deletes: ['a'] };
+        const holding = { key: 'a', modRevision };
+        for (const failing of [
+          { key: 'a', modRevision: modRevision + 1 },
+          { key: 'a', modRevision: modRevision - 1 },
+          { key: 'a', modRevision: 'absent' as const },
+          { key: 'b', modRevision },
+        ]) {
+          const result = await repository.commit({ ...commit, guards: [holding, failing] });
+          expect(result).toEqual({ outcome: 'conflict' });
+        }
+        expect(await everything()).toEqual(before);
+      });
+
+      it('notice that a key was deleted and written again', async () => {
+        const modRevision = await put('a', '1');
+        await repository.commit({ deletes: ['a'] });
+        await put('a', '1');
+        const result = await repository.commit({ deletes: ['a'], guards: [{ key: 'a', modRevision }] });
+        expect(result).toEqual({ outcome: 'conflict' });
+      });
+
+      it('hold for the current term only', async () => {
+        const { term } = await repository.beginTerm();
+        const write = (guarded: number) =>
+          repository.commit({ puts: [{ key: 'a', value: '1' }], guards: [{ term: guarded }] });
+        expect((await write(term)).outcome).toBe('applied');
+        const next = await repository.beginTerm();
+        expect((await write(term)).outcome).toBe('conflict');
+        expect((await write(next.term)).outcome).toBe('applied');
+      });
+
+      it('lose no update of writers at the same time', async () => {
+        await put('counter', '0');
+        const increment = async (): Promise<void> => {
+          for (;;) {
+            const entry = (await repository.get('counter'))!;
+            const result = await repository.commit({
+              puts: [{ key: 'counter', value: String(Number(entry.value) + 1) }],
+              guards: [{ key: 'counter', modRevision: entry.modRevision }],
+            });
+            if (result.outcome === 'applied') return;
+          }
+        };
+        await Promise.all(Array.from({ length: 20 }, increment));
+        expect((await repository.get('counter'))?.value).toBe('20');
+      });
+    });
+
+    it('behaves like a map, whatever is committed', async () => {
+      const key = fc.constantFrom('a', 'a/b', 'a/c', 'b', 'b/a');
+      const commits = fc.array(
+        fc.record({
+          puts: fc.uniqueArray(fc.record({ key, value: fc.string() }), { selector: (put) => put.key }),
+          deletes: fc.uniqueArray(key),
+          guarded: fc.option(key),
+          stale: fc.boolean(),
+        }),
+        { maxLength: 20 },
+      );
+      await fc.assert(
+        fc.asyncProperty(commits, async (sequence) => {
+          const model = new Map((await everything()).entries.map((entry) => [entry.key, entry]));
+          for (const { puts, deletes, guarded, stale } of sequence) {
+            const fresh = deletes.filter((deleted) => puts.every((put) => put.key !== deleted));
+            const known = guarded === null ? undefined : model.get(guarded)?.modRevision;
+            const modRevision = known === undefined ? 'absent' : known - Number(stale);
+            const guards = guarded === null ? [] : [{ key: guarded, modRevision } as const];
+            const result = await repository.commit({ puts, deletes: fresh, guards });
+            if (result.outcome === 'conflict') {
+              expect(stale && known !== undefined).toBe(true);
+              continue;
+            }
+            expect(stale && known !== undefined).toBe(false);
+            for (const put of puts) model.set(put.key, { ...put, modRevision: result.revision });
+            for (const deleted of fresh) model.delete(deleted);
+          }
+          const expected = [...model.values()].sort((one, other) => (one.key < other.key ? -1 : 1));
+          expect((await everything()).entries).toEqual(expected);
+        }),
+        { numRuns: 20 },
+      );
+    });
+
+    describe('limits', () => {
+      const many = (count: number) => Array.from({ length: count }, (_, index) => `key-${index}`);
+      const puts = (count: number, value = '') => many(count).map((key) => ({ key, value }));
+
+      it.each<[string, () => StateCommit]>([
+        ['the most puts', () => ({ puts: puts(MAX_COMMIT_OPERATIONS) })],
+        ['the most deletes', () => ({ deletes: many(MAX_COMMIT_OPERATIONS) })],
+        ['the longest value', () => ({ puts: [{ key: 'a', value: 'x'.repeat(MAX_VALUE_BYTES) }] })],
+        ['the longest key', () => ({ puts: [{ key: 'k'.repeat(512), value: '' }] })],
+      ])('admit %s', async (_, commit) => {
+        expect((await repository.commit(commit())).outcome).toBe('applied');
+      });
+
+      const guard = (key: string) => ({ key, modRevision: 'absent' as const });
+      const half = MAX_COMMIT_OPERATIONS / 2;
+      it.each<[string, string, StateCommit, RegExp]>([
+        [
+          'too many puts',
+          'payload_too_large',
+          { puts: puts(MAX_COMMIT_OPERATIONS + 1) },
+          /101 operations.*at most 100/,
+        ],
+        [
+          'too many puts and deletes',
+          'payload_too_large',
+          { puts: puts(half), deletes: many(half + 1).map((key) => `old-${key}`) },
+          /101 operations/,
+        ],
+        [
+          'too many guards',
+          'payload_too_large',
+          { puts: puts(1), guards: many(MAX_COMMIT_OPERATIONS + 1).map(guard) },
+          /101 guards/,
+        ],
+        [
+          'a value with too many bytes',
+          'payload_too_large',
+          { puts: [{ key: 'big', value: 'é'.repeat(MAX_VALUE_BYTES / 2) + 'x' }] },
+          /"big" has 262145 bytes: allowed: at most 262144/,
+        ],
+        [
+          'too many bytes in all',
+          'payload_too_large',
+          { puts: puts(MAX_COMMIT_BYTES / MAX_VALUE_BYTES, 'x'.repeat(MAX_VALUE_BYTES)) },
+          /commit has \d+ bytes/,
+        ],
+        ['an empty key', 'invalid_request', { puts: [{ key: '', value: '' }] }, /key ""/],
+        ['a key with a space', 'invalid_request', { deletes: ['a b'] }, /key "a b"/],
+        ['a key outside ASCII', 'invalid_request', { guards: [guard('ä')] }, /key "ä": allowed: 1 to 512/],
+        ['a key too long', 'invalid_request', { deletes: ['k'.repeat(513)] }, /allowed: 1 to 512/],
+        ['a key put twice', 'invalid_request', { puts: [...puts(1), ...puts(1)] }, /"key-0" is written twice/],
+        ['a key put and deleted', 'invalid_request', { puts: puts(1), deletes: many(1) }, /written twice/],
+      ])('refuse %s', async (_, code, commit, message) => {
+        await put('here', 'before');
+        const before = await everything();
+        const committed = repository.commit(commit);
+        await expect(committed).rejects.toMatchObject({ code });
+        await expect(committed).rejects.toThrow(message);
+        expect(await everything()).toEqual(before);
+      });
+    });
+
+    describe('opened again', () => {
+      const reopen = async () => {
+        await repository.close();
+        repository = await store.open();
+      };
+
+      it('has the same entries and revision', async () => {
+        await put('a', '1');
+        await put('b', '2');
+        const before = await everything();
+        await reopen();
+        expect(await everything()).toEqual(before);
+        expect(await put('c', '3')).toBe(before.revision + 1);
+      });
+
+      it('has the same cluster id and a higher term', async () => {
+        const first = await repository.beginTerm();
+        const second = await repository.beginTerm();
+        await reopen();
+        const third = await repository.beginTerm();
+        expect(first.clusterId).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+        expect([second.clusterId, third.clusterId]).toEqual([first.clusterId, first.clusterId]);
+        expect(second.term).toBeGreaterThan(first.term);
+        expect(third.term).toBeGreaterThan(second.term);
+      });
+    });
+
+    it('has another cluster id than another store', async () => {
+      const otherStore = await createStore();
+      const other = await otherStore.open();
+      const ids = [await repository.beginTerm(), await other.beginTerm()].map(({ clusterId }) => clusterId);
+      await other.close();
+      await otherStore.destroy();
+      expect(new Set(ids).size).toBe(2);
+    });
+
+    it('finishes what was asked before close and refuses what comes after', async () => {
+      const pending = Promise.all([put('a', '1'), put('b', '2'), everything()]);
+      await repository.close();
+      expect((await pending)[2].entries).toHaveLength(2);
+      const calls = [repository.get('a'), repository.list(''), repository.commit({}), repository.beginTerm()];
+      for (const outcome of await Promise.allSettled<unknown>(calls)) {
+        expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'state_unavailable' } });
+      }
+      await repository.close();
+    });
+  });
+}

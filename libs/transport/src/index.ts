@@ -1,0 +1,12 @@
+export * from './backoff';
+export * from './call-types';
+export { MAX_MESSAGE_BYTES } from './channel-options';
+export * from './client';
+export { ERROR_CODE_KEY, RETRY_AFTER_KEY, toServiceError } from './errors';
+export * from './grpc-error.filter';
+export * from './grpc-server';
+export * from './handle-duplex';
+export type { StreamOptions } from './server-call';
+export type { ServiceName } from './service-definitions';
+export * from './stream-response';
+export * from './tensor-bytes';
