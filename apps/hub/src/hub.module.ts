@@ -1,0 +1,55 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { HUB_CONFIG, type HubConfig } from '@pangalactic/config';
+import { READINESS_CHECKS, type ReadinessCheck } from '@pangalactic/lifecycle';
+import { loggingModule, metricsModule } from '@pangalactic/observability';
+import { STATE_REPOSITORY } from '@pangalactic/state';
+import { CLOCK, steadyClock } from './clock';
+import { ClusterController } from './cluster/cluster.controller';
+import { Commander } from './cluster/commander';
+import { FailureDetector } from './cluster/failure-detector';
+import { endProcess, FATAL_HANDLER } from './cluster/fatal-handler';
+import { Reconciler } from './cluster/reconciler';
+import { StateReadiness } from './cluster/state-readiness';
+import { HubMetrics } from './metrics/hub-metrics';
+import { METRIC_PROVIDERS } from './metrics/metric-providers';
+import { NodeProbe } from './registry/node-probe';
+import { NodeRegistry } from './registry/node-registry';
+import { NodeSessionController } from './registry/node-session.controller';
+import { NodeSessionService } from './registry/node-session.service';
+import { RouteTable } from './routes/route-table';
+import { RoutesController } from './routes/routes.controller';
+import { ClusterStore } from './state/cluster-store';
+import { openHubState } from './state/open-hub-state';
+
+@Module({})
+export class HubModule {
+  static forRoot(config: HubConfig): DynamicModule {
+    return {
+      module: HubModule,
+      imports: [loggingModule('hub', config.logLevel), metricsModule()],
+      controllers: [NodeSessionController, RoutesController, ClusterController],
+      providers: [
+        { provide: HUB_CONFIG, useValue: config },
+        { provide: CLOCK, useValue: steadyClock },
+        { provide: FATAL_HANDLER, useValue: endProcess },
+        { provide: STATE_REPOSITORY, useFactory: () => openHubState(config) },
+        ClusterStore,
+        ...METRIC_PROVIDERS,
+        HubMetrics,
+        NodeRegistry,
+        NodeProbe,
+        NodeSessionService,
+        Commander,
+        Reconciler,
+        FailureDetector,
+        RouteTable,
+        StateReadiness,
+        {
+          provide: READINESS_CHECKS,
+          useFactory: (state: StateReadiness): ReadinessCheck[] => [state],
+          inject: [StateReadiness],
+        },
+      ],
+    };
+  }
+}

@@ -1,0 +1,256 @@
+import { ShardState } from '@pangalactic/contracts';
+import { SqliteStateRepository } from '@pangalactic/state';
+import { connectHub } from '@pangalactic/transport';
+import { afterEach, describe, expect, it } from 'vitest';
+import {
+  closeAll,
+  DEADLINE,
+  NANO,
+  newSqlitePath,
+  PlayedNode,
+  readyPair,
+  shardStatus,
+  startHub,
+  untilCluster,
+  watchRoutes,
+} from './hub.fixture';
+
+const { SHARD_STATE_READY, SHARD_STATE_LOADING, SHARD_STATE_BROKEN, SHARD_STATE_GONE } = ShardState;
+
+afterEach(closeAll);
+
+const waits = { timeout: 10_000, interval: 10 };
+
+describe('a hub', () => {
+  it('takes nodes, makes them load a pipeline and routes it once its head is READY', async () => {
+    const hub = await startHub();
+    const { tables } = watchRoutes(hub);
+    await expect.poll(() => tables, waits).toEqual([{ routes: [], deployedModels: [] }]);
+
+    const a = await PlayedNode.join(hub, 'a');
+    const welcome = await a.next('registered');
+    expect(welcome).toEqual({ clusterId: expect.stringMatching(/.+/) as string, term: 1, heartbeatIntervalMs: 5_000 });
+    const waiting = await hub.client.getCluster({}, DEADLINE);
+    expect(waiting.deployments).toEqual([
+      { modelId: 'nano', waitingFor: '2 stages need 2 nodes with nano; 1 available (a)' },
+    ]);
+
+    const b = await PlayedNode.join(hub, 'b', { address: '127.0.0.1:2' });
+    const load = await a.next('load');
+    expect(load).toMatchObject({ clusterId: welcome.clusterId, term: 1, stage: 0 });
+    expect(await b.next('load')).toMatchObject({ pipeline: load.pipeline, stage: 1 });
+    expect(load.pipeline).toMatchObject({ id: 'nano-1-1', modelId: 'nano', fingerprint: 'f1', maxSequences: 8 });
+    expect(load.pipeline?.stages.map(({ nodeId, layers }) => [nodeId, layers])).toEqual([
+      ['a', { from: 0, to: 3 }],
+      ['b', { from: 3, to: 6 }],
+    ]);
+
+    await a.report('nano-1-1', SHARD_STATE_LOADING, { progress: 0.5 });
+    await b.report('nano-1-1', SHARD_STATE_READY);
+    await untilCluster(
+      hub,
+      ({ deployments }) => deployments[0]?.waitingFor.includes('a LOADING 50 %, b READY') ?? false,
+    );
+    expect(tables.at(-1)).toEqual({ routes: [], deployedModels: ['nano'] });
+
+    await a.report('nano-1-1', SHARD_STATE_READY);
+    await expect.poll(() => tables.at(-1)?.routes.map(({ pipeline }) => pipeline), waits).toEqual([load.pipeline]);
+    expect(tables.at(-1)?.routes[0]?.readyAt).toBeGreaterThan(Date.now() / 1000 - 60);
+
+    const cluster = await hub.client.getCluster({}, DEADLINE);
+    expect(cluster).toMatchObject({ clusterId: welcome.clusterId, term: 1 });
+    expect(cluster.nodes.map(({ id, state, models }) => [id, state, models])).toEqual([
+      ['a', 'CONNECTED', ['nano']],
+      ['b', 'CONNECTED', ['nano']],
+    ]);
+    expect(cluster.pipelines).toMatchObject([{ state: 'READY', pipeline: { id: 'nano-1-1' } }]);
+    expect(cluster.deployments).toEqual([{ modelId: 'nano', waitingFor: '' }]);
+  });
+
+  it('shows measured step times and the age of the last heartbeat', async () => {
+    const hub = await startHub();
+    const { a } = await readyPair(hub);
+    const times = { pipelineId: 'nano-1-1', decodeStepMs: 1.5, prefillTokenMs: 0.25, runningSequences: 3 };
+    await a.send({ heartbeat: { stageTimes: [times] } });
+    const { nodes, pipelines } = await untilCluster(hub, (cluster) =>
+      Boolean(cluster.pipelines[0]?.stageTimes[0]?.decodeStepMs),
+    );
+    expect(pipelines[0]?.stageTimes[0]).toEqual(times);
+    expect(nodes[0]?.heartbeatAgeMs).toBeLessThan(5_000);
+  });
+
+  it('repairs a pipeline that breaks, with a node that joins', async () => {
+    const hub = await startHub();
+    const { a, b } = await readyPair(hub);
+    const { tables } = watchRoutes(hub);
+    await expect.poll(() => tables.at(-1)?.routes.length, waits).toBe(1);
+    b.vanish();
+    await untilCluster(hub, ({ nodes }) => nodes[1]?.state === 'SUSPECT');
+    await expect.poll(() => tables.at(-1)?.routes, waits).toEqual([]);
+    const fault = { stage: 1, nodeId: 'b', reason: 'hop closed' };
+    await a.report('nano-1-1', SHARD_STATE_BROKEN, { fault });
+    await a.next('unload');
+    await a.report('nano-1-1', SHARD_STATE_GONE);
+    const c = await PlayedNode.join(hub, 'c', { address: '127.0.0.1:3' });
+    expect((await c.next('load')).pipeline).toMatchObject({
+      id: 'nano-1-2',
+      stages: [{ nodeId: 'a' }, { nodeId: 'c' }],
+    });
+  });
+
+  it('withdraws the route of a node that leaves and lets the pipeline finish', async () => {
+    const hub = await startHub();
+    const { a, b } = await readyPair(hub);
+    const { tables } = watchRoutes(hub);
+    await expect.poll(() => tables.at(-1)?.routes.length, waits).toBe(1);
+    b.leave();
+    await expect.poll(() => b.ended, waits).toBe('ok');
+    await expect.poll(() => tables.at(-1)?.routes, waits).toEqual([]);
+    const { nodes, pipelines } = await hub.client.getCluster({}, DEADLINE);
+    expect(nodes.map(({ state }) => state)).toEqual(['CONNECTED', 'LEAVING']);
+    expect(pipelines).toMatchObject([{ state: 'DRAINING', reason: 'node b is LEAVING' }]);
+    expect(a.count('unload')).toBe(0);
+  });
+
+  it('withdraws the route of a node that is silent, ends its session and lets it register again', async () => {
+    const hub = await startHub({ environment: { HUB_HEARTBEAT_TIMEOUT_S: '0.6' } });
+    const { tables } = watchRoutes(hub);
+    const { a, b } = await readyPair(hub);
+    b.stopBeating();
+    const { nodes } = await untilCluster(hub, (cluster) => cluster.nodes[1]?.state === 'FAILED');
+    expect(nodes[0]?.state).toBe('CONNECTED');
+    expect((await a.next('unload')).pipelineId).toBe('nano-1-1');
+    await expect.poll(() => tables.at(-1)?.routes, waits).toEqual([]);
+    await expect.poll(() => b.ended, waits).toMatchObject({ code: 'deadline_exceeded' });
+    await a.report('nano-1-1', SHARD_STATE_GONE);
+    const again = await PlayedNode.join(hub, 'b', {
+      address: '127.0.0.1:2',
+      shards: [shardStatus('nano-1-1', SHARD_STATE_READY)],
+    });
+    expect((await again.next('unload')).pipelineId).toBe('nano-1-1');
+    await again.report('nano-1-1', SHARD_STATE_GONE);
+    expect((await again.next('load')).pipeline?.id).toBe('nano-1-2');
+  });
+
+  it('keeps the routes of a node that lost its session but still answers', async () => {
+    const hub = await startHub();
+    const a = await PlayedNode.join(hub, 'a');
+    // The hub's own port: something answers there.
+    const b = await PlayedNode.join(hub, 'b', { address: hub.address });
+    await b.next('load');
+    await b.report('nano-1-1', SHARD_STATE_READY);
+    await a.report('nano-1-1', SHARD_STATE_READY);
+    const { tables } = watchRoutes(hub);
+    await expect.poll(() => tables.at(-1)?.routes.length, waits).toBe(1);
+    b.vanish();
+    await untilCluster(hub, ({ nodes }) => nodes[1]?.state === 'RECONNECTING');
+    // The other node's session breaks and its probe fails: by then the first probe has had its answer.
+    a.vanish();
+    const { nodes } = await untilCluster(hub, (cluster) => cluster.nodes[0]?.state === 'SUSPECT');
+    expect(nodes[1]?.state).toBe('RECONNECTING');
+  });
+
+  it('deploys a model that a node finds later', async () => {
+    const hub = await startHub({ environment: { HUB_PIPELINE_STAGES: '0' } });
+    const a = await PlayedNode.join(hub, 'a', { inventory: undefined });
+    expect((await hub.client.getCluster({}, DEADLINE)).deployments).toEqual([
+      { modelId: 'nano', waitingFor: 'no node has reported nano yet' },
+    ]);
+    await a.send({ inventory: { models: [NANO], rejected: [{ file: 'x.gguf', reason: 'truncated' }] } });
+    expect((await a.next('load')).pipeline?.stages).toHaveLength(1);
+    const { nodes } = await hub.client.getCluster({}, DEADLINE);
+    expect(nodes[0]?.rejected).toEqual([{ file: 'x.gguf', reason: 'truncated' }]);
+  });
+});
+
+describe('a hub that restarts', () => {
+  it('serves the same routes at once and sends nothing to nodes that kept their shards', async () => {
+    const first = await startHub();
+    const { a, b, pipeline } = await readyPair(first);
+    const before = await first.client.getCluster({}, DEADLINE);
+    await first.close();
+    await expect
+      .poll(() => [a.ended, b.ended], waits)
+      .toMatchObject([{ code: 'service_unavailable' }, { code: 'service_unavailable' }]);
+
+    const second = await startHub({ sqlitePath: first.sqlitePath });
+    const { tables } = watchRoutes(second);
+    await expect.poll(() => tables[0]?.routes.map((route) => route.pipeline), waits).toEqual([pipeline]);
+    const held = {
+      shards: [shardStatus(pipeline.id, SHARD_STATE_READY)],
+      clusterId: before.clusterId,
+      term: before.term,
+    };
+    const again = [
+      await PlayedNode.join(second, 'a', held),
+      await PlayedNode.join(second, 'b', { ...held, address: '127.0.0.1:2' }),
+    ];
+    const after = await untilCluster(second, ({ nodes }) => nodes.every(({ state }) => state === 'CONNECTED'));
+    expect(after).toMatchObject({ clusterId: before.clusterId, term: before.term + 1 });
+    expect(after.pipelines).toMatchObject([{ state: 'READY', pipeline: { id: pipeline.id } }]);
+    // A change of the cluster that makes the hub send something would have arrived before this answer to it.
+    await again[0]!.report('unknown-pipeline', SHARD_STATE_READY);
+    await again[0]!.next('unload');
+    expect(again.map((node) => node.count('load'))).toEqual([0, 0]);
+    expect(again.map((node) => node.count('unload'))).toEqual([1, 0]);
+    expect(tables).toHaveLength(1);
+  });
+
+  it('breaks a pipeline of which a node lost its shard meanwhile', async () => {
+    const first = await startHub();
+    const { pipeline } = await readyPair(first);
+    await first.close();
+    const second = await startHub({ sqlitePath: first.sqlitePath });
+    const a = await PlayedNode.join(second, 'a', { shards: [shardStatus(pipeline.id, SHARD_STATE_READY)] });
+    await PlayedNode.join(second, 'b', { address: '127.0.0.1:2' });
+    expect((await a.next('unload')).pipelineId).toBe(pipeline.id);
+    await a.report(pipeline.id, SHARD_STATE_GONE);
+    expect((await a.next('load')).pipeline?.id).toBe('nano-2-1');
+  });
+
+  it('stops with one line when its state cannot be trusted', async () => {
+    const sqlitePath = newSqlitePath();
+    const repository = await SqliteStateRepository.open(sqlitePath);
+    await repository.commit({ puts: [{ key: 'pipelines/p', value: '{"spec":{}}' }] });
+    await repository.close();
+    await expect(startHub({ sqlitePath })).rejects.toMatchObject({
+      code: 'corrupt_state',
+      message: expect.stringMatching(/^state entry pipelines\/p: spec\.\w+: .+$/) as string,
+    });
+  });
+});
+
+describe('over HTTP', () => {
+  it('is ready, alive and measured', async () => {
+    const hub = await startHub();
+    await readyPair(hub);
+    const ready = await fetch(`${hub.url}/readyz`);
+    expect([ready.status, await ready.text()]).toEqual([200, '{"ready": true}']);
+    expect((await fetch(`${hub.url}/healthz`)).status).toBe(200);
+    const metrics = await (await fetch(`${hub.url}/metrics`)).text();
+    expect(metrics).toContain('pangalactic_hub_nodes{state="CONNECTED"} 2');
+    expect(metrics).toContain('pangalactic_hub_nodes{state="FAILED"} 0');
+    expect(metrics).toContain('pangalactic_hub_pipelines{state="READY"} 1');
+    expect(metrics).toMatch(/pangalactic_hub_reconcile_duration_seconds_count [1-9]/);
+    expect(metrics).toMatch(/pangalactic_hub_state_commit_duration_seconds_count [1-9]/);
+  });
+});
+
+describe('its configuration', () => {
+  it('refuses etcd in one line while there is no such adapter', async () => {
+    await expect(startHub({ environment: { HUB_STATE_BACKEND: 'etcd' } })).rejects.toMatchObject({
+      name: 'ConfigError',
+      message: 'HUB_STATE_BACKEND="etcd": this build allows only: sqlite',
+    });
+  });
+
+  it('keeps callers without the cluster token out', async () => {
+    const hub = await startHub({ environment: { PANGALACTIC_CLUSTER_TOKEN: 'secret' } });
+    const stranger = connectHub(hub.address, { clusterToken: 'guess' });
+    await expect(stranger.getCluster({}, DEADLINE)).rejects.toMatchObject({ code: 'invalid_cluster_token' });
+    await expect(stranger.watchRoutes({}).next()).rejects.toMatchObject({ code: 'invalid_cluster_token' });
+    await expect(stranger.nodeSession().next()).rejects.toMatchObject({ code: 'invalid_cluster_token' });
+    stranger.close();
+    expect((await hub.client.getCluster({}, DEADLINE)).nodes).toEqual([]);
+  });
+});

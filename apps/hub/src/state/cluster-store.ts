@@ -1,0 +1,119 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { PangalacticError } from '@pangalactic/contracts';
+import type { ClusterNode, ClusterState, NodeIdentity, StoredCluster } from '@pangalactic/scheduler';
+import {
+  MAX_COMMIT_BYTES,
+  MAX_COMMIT_OPERATIONS,
+  STATE_REPOSITORY,
+  type LeadershipTerm,
+  type StateRepository,
+} from '@pangalactic/state';
+import { parseDeployedModels, parseNodeIdentity, parsePipeline } from './stored-values';
+
+const DEPLOYMENTS = 'deployments';
+const NODES = 'nodes/';
+const PIPELINES = 'pipelines/';
+
+/** One entry to write, or to delete when it has no value. */
+interface Write {
+  readonly key: string;
+  readonly value?: string;
+}
+
+/** Keeps what outlives the hub: which models run, on which pipelines, on which nodes. Heartbeats are never written. */
+@Injectable()
+export class ClusterStore {
+  constructor(@Inject(STATE_REPOSITORY) private readonly repository: StateRepository) {}
+
+  beginTerm(): Promise<LeadershipTerm> {
+    return this.repository.beginTerm();
+  }
+
+  async load(): Promise<StoredCluster> {
+    const { entries } = await this.repository.list('');
+    const under = (prefix: string) => entries.filter(({ key }) => key.startsWith(prefix));
+    return {
+      nodes: under(NODES).map(({ key, value }) => parseNodeIdentity(key, value)),
+      pipelines: under(PIPELINES).map(({ key, value }) => parsePipeline(key, value)),
+      deployments: entries
+        .filter(({ key }) => key === DEPLOYMENTS)
+        .flatMap(({ key, value }) => parseDeployedModels(key, value)),
+    };
+  }
+
+  /**
+   * Writes what differs between two states. Repeating it after a failure is harmless.
+   * @returns whether there was anything to write
+   * @throws PangalacticError `state_conflict` when another hub has taken the lead, `state_unavailable`
+   */
+  async save(before: ClusterState, after: ClusterState): Promise<boolean> {
+    const batches = inCommits(writesBetween(before, after));
+    for (const writes of batches) {
+      const { outcome } = await this.repository.commit({
+        puts: writes.flatMap(({ key, value }) => (value === undefined ? [] : [{ key, value }])),
+        deletes: writes.flatMap(({ key, value }) => (value === undefined ? [key] : [])),
+        guards: [{ term: after.term }],
+      });
+      if (outcome === 'conflict') {
+        throw new PangalacticError('state_conflict', `term ${after.term} is over: another hub has taken the lead`);
+      }
+    }
+    return batches.length > 0;
+  }
+
+  /** @throws PangalacticError `state_unavailable` */
+  async check(): Promise<void> {
+    await this.repository.get(DEPLOYMENTS);
+  }
+
+  close(): Promise<void> {
+    return this.repository.close();
+  }
+}
+
+function writesBetween(before: ClusterState, after: ClusterState): Write[] {
+  const writes: Write[] = [];
+  const compare = <T>(
+    prefix: string,
+    old: ReadonlyMap<string, T>,
+    current: ReadonlyMap<string, T>,
+    stored: (value: T) => unknown,
+  ): void => {
+    if (old === current) return;
+    for (const [id, value] of current) {
+      const previous = old.get(id);
+      if (previous === value) continue;
+      const json = JSON.stringify(stored(value));
+      if (previous === undefined || json !== JSON.stringify(stored(previous))) {
+        writes.push({ key: prefix + id, value: json });
+      }
+    }
+    for (const id of old.keys()) if (!current.has(id)) writes.push({ key: prefix + id });
+  };
+  compare(NODES, before.nodes, after.nodes, identityOf);
+  compare(PIPELINES, before.pipelines, after.pipelines, (pipeline) => pipeline);
+  const models = JSON.stringify([...after.deployments.keys()]);
+  if (models !== JSON.stringify([...before.deployments.keys()])) writes.push({ key: DEPLOYMENTS, value: models });
+  return writes;
+}
+
+function identityOf({ id, address, computeType, simulated, memoryBytes, version }: ClusterNode): NodeIdentity {
+  return { id, address, computeType, simulated, memoryBytes, version };
+}
+
+/** Entries stand for themselves, so a large change may be written in several commits. */
+function inCommits(writes: readonly Write[]): Write[][] {
+  const commits: Write[][] = [];
+  let room = 0;
+  for (const write of writes) {
+    const bytes = write.key.length + Buffer.byteLength(write.value ?? '');
+    const current = commits.at(-1);
+    if (current && current.length < MAX_COMMIT_OPERATIONS && bytes <= room) current.push(write);
+    else {
+      commits.push([write]);
+      room = MAX_COMMIT_BYTES;
+    }
+    room -= bytes;
+  }
+  return commits;
+}

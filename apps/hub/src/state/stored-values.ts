@@ -1,0 +1,58 @@
+import { PangalacticError } from '@pangalactic/contracts';
+import type { NodeIdentity, Pipeline } from '@pangalactic/scheduler';
+import { z } from 'zod';
+
+const text = z.string();
+const count = z.number().int().nonnegative();
+
+const nodeIdentity: z.ZodType<NodeIdentity> = z.object({
+  id: text.min(1),
+  address: text.min(1),
+  computeType: text,
+  simulated: z.boolean(),
+  memoryBytes: count,
+  version: text,
+});
+
+const pipeline: z.ZodType<Pipeline> = z.object({
+  spec: z.object({
+    id: text.min(1),
+    modelId: text.min(1),
+    fingerprint: text,
+    stages: z
+      .array(
+        z.object({
+          nodeId: text.min(1),
+          address: text.min(1),
+          layers: z.object({ from: count, to: count }),
+          memoryBytes: count,
+        }),
+      )
+      .min(1),
+    contextLength: count,
+    maxSequences: count,
+  }),
+  state: z.enum(['PLANNED', 'LOADING', 'READY', 'DRAINING', 'BROKEN']),
+  since: z.number(),
+  reason: text,
+});
+
+const deployedModels = z.array(text.min(1));
+
+export const parseNodeIdentity = (key: string, value: string): NodeIdentity => parse(nodeIdentity, key, value);
+export const parsePipeline = (key: string, value: string): Pipeline => parse(pipeline, key, value);
+export const parseDeployedModels = (key: string, value: string): string[] => parse(deployedModels, key, value);
+
+/** What an earlier hub wrote is read as carefully as anything from outside: disks and people change files. */
+function parse<T>(schema: z.ZodType<T>, key: string, value: string): T {
+  let json: unknown;
+  try {
+    json = JSON.parse(value);
+  } catch (cause) {
+    throw new PangalacticError('corrupt_state', `state entry ${key}: not JSON`, { cause });
+  }
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw new PangalacticError('corrupt_state', `state entry ${key}: ${issue?.path.join('.')}: ${issue?.message}`);
+}

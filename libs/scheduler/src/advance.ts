@@ -1,0 +1,30 @@
+import { apply } from './apply';
+import { changesBetween, type ClusterChange } from './cluster-change';
+import type { ClusterEvent, Decision, Observation } from './cluster-event';
+import type { ClusterState, Milliseconds } from './cluster-state';
+import { plan } from './plan';
+
+export interface Advance {
+  readonly state: ClusterState;
+  /** In order; each is already part of `state`. */
+  readonly decisions: readonly Decision[];
+  readonly changes: readonly ClusterChange[];
+}
+
+/** Applies what was observed, then decides until there is nothing left to decide. */
+export function advance(state: ClusterState, observations: readonly Observation[], now: Milliseconds): Advance {
+  const decisions: Decision[] = [];
+  const changes: ClusterChange[] = [];
+  let current = state;
+  const take = (event: ClusterEvent): void => {
+    const next = apply(event, current);
+    changes.push(...changesBetween(current, next));
+    current = next;
+  };
+  observations.forEach(take);
+  for (let due = plan(current, { now }); due.length > 0; due = plan(current, { now })) {
+    due.forEach(take);
+    decisions.push(...due);
+  }
+  return { state: current, decisions, changes };
+}

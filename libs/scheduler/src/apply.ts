@@ -1,0 +1,197 @@
+import { ShardState, type Inventory, type ShardStatus } from '@pangalactic/contracts';
+import type { Beat, ClusterEvent, Observation } from './cluster-event';
+import {
+  newDeployment,
+  withEntry,
+  withoutEntry,
+  type ClusterNode,
+  type ClusterState,
+  type Milliseconds,
+  type Pipeline,
+  type Shard,
+} from './cluster-state';
+import { settlePipelines } from './pipeline-lifecycle';
+
+/** A node that leaves has gone after this long: Kubernetes gives it 120 s to finish. */
+export const LEAVE_LIMIT_MS = 120_000;
+/** A FAILED node without a pipeline is forgotten after this long. */
+export const FORGET_NODE_MS = 24 * 3_600_000;
+
+/** The state after an event. Pure: equal arguments give equal states, and the given state is left as it is. */
+export function apply(event: ClusterEvent, state: ClusterState): ClusterState {
+  const now = Math.max(state.now, event.at);
+  return settlePipelines(change(event, { ...state, now }));
+}
+
+function change(event: ClusterEvent, state: ClusterState): ClusterState {
+  switch (event.kind) {
+    case 'node_registered':
+      return withModels(event.inventory, register(event, state));
+    case 'inventory':
+      return withModels(
+        event.inventory,
+        changeNode(event, state, (node) => ({
+          ...node,
+          models: event.inventory.models,
+          rejected: event.inventory.rejected,
+          lastSeenAt: event.at,
+        })),
+      );
+    case 'shard_status':
+      return changeNode(event, state, (node) => ({
+        ...node,
+        lastSeenAt: event.at,
+        shards: withStatus(node.shards, event.status, event.at),
+      }));
+    case 'session_closed':
+      return changeNode(event, state, (node) => (isUp(node) ? { ...node, state: 'RECONNECTING' } : node));
+    case 'node_left':
+      return changeNode(event, state, (node) =>
+        isUp(node) ? { ...node, state: 'LEAVING', lastSeenAt: event.at } : node,
+      );
+    case 'probe_failed':
+      return changeNode(event, state, (node) => (node.state === 'RECONNECTING' ? { ...node, state: 'SUSPECT' } : node));
+    case 'tick':
+      return tick(event.at, event.beats, state);
+    case 'create':
+      return withPipeline(
+        { ...state, pipelinesPlanned: state.pipelinesPlanned + 1 },
+        { spec: event.pipeline, state: 'PLANNED', since: event.at, reason: '' },
+      );
+    case 'load':
+      return requestLoad(event.pipelineId, event.at, state);
+    case 'unload':
+      return changeNode(event, state, (node) => {
+        const shard = node.shards.get(event.pipelineId);
+        return shard
+          ? { ...node, shards: withEntry(node.shards, event.pipelineId, { ...shard, unloading: true }) }
+          : node;
+      });
+    case 'drain':
+      return changePipeline(event.pipelineId, state, (pipeline) => ({
+        ...pipeline,
+        // One that never served has nothing to finish.
+        state: pipeline.state === 'READY' ? 'DRAINING' : 'BROKEN',
+        since: event.at,
+        reason: event.reason,
+      }));
+    case 'remove':
+      return { ...state, pipelines: withoutEntry(state.pipelines, event.pipelineId) };
+  }
+}
+
+function register(event: Observation & { kind: 'node_registered' }, state: ClusterState): ClusterState {
+  const shards = event.shards.reduce(
+    (map, status) => withStatus(map, status, event.at),
+    new Map() as ReadonlyMap<string, Shard>,
+  );
+  const node: ClusterNode = {
+    ...event.identity,
+    state: 'CONNECTED',
+    sessionId: event.sessionId,
+    lastSeenAt: event.at,
+    models: event.inventory.models,
+    rejected: event.inventory.rejected,
+    shards,
+    stageTimes: [],
+  };
+  return { ...state, nodes: withEntry(state.nodes, node.id, node) };
+}
+
+/** Wanted models that a node reports for the first time become deployments. */
+function withModels(inventory: Inventory, state: ClusterState): ClusterState {
+  const found = inventory.models.filter(({ id }) => state.wanted.models.includes(id) && !state.deployments.has(id));
+  if (found.length === 0) return state;
+  const deployments = new Map(state.deployments);
+  for (const { id } of found) deployments.set(id, newDeployment(id, state.wanted.stages));
+  return { ...state, deployments };
+}
+
+const SHARD_PHASES = {
+  [ShardState.SHARD_STATE_LOADING]: 'LOADING',
+  [ShardState.SHARD_STATE_READY]: 'READY',
+  [ShardState.SHARD_STATE_BROKEN]: 'BROKEN',
+} as const;
+
+function withStatus(
+  shards: ReadonlyMap<string, Shard>,
+  status: ShardStatus,
+  at: Milliseconds,
+): ReadonlyMap<string, Shard> {
+  const { pipelineId, state, progress, fault, memoryBytes } = status;
+  if (state === ShardState.SHARD_STATE_GONE) return withoutEntry(shards, pipelineId);
+  if (!(state in SHARD_PHASES)) return shards;
+  const phase = SHARD_PHASES[state as keyof typeof SHARD_PHASES];
+  const unloading = shards.get(pipelineId)?.unloading ?? false;
+  return withEntry(shards, pipelineId, { phase, progress, fault, memoryBytes, unloading, changedAt: at });
+}
+
+function requestLoad(pipelineId: string, at: Milliseconds, state: ClusterState): ClusterState {
+  const pipeline = state.pipelines.get(pipelineId);
+  if (!pipeline) return state;
+  const nodes = new Map(state.nodes);
+  for (const stage of pipeline.spec.stages) {
+    const node = nodes.get(stage.nodeId);
+    if (!node) continue;
+    const shard: Shard = {
+      phase: 'REQUESTED',
+      progress: 0,
+      fault: undefined,
+      memoryBytes: 0,
+      unloading: false,
+      changedAt: at,
+    };
+    nodes.set(node.id, { ...node, shards: withEntry(node.shards, pipelineId, shard) });
+  }
+  return withPipeline({ ...state, nodes }, { ...pipeline, state: 'LOADING', since: at });
+}
+
+function tick(at: Milliseconds, beats: readonly Beat[], state: ClusterState): ClusterState {
+  const nodes = new Map(state.nodes);
+  // A tick this late means that the hub itself was away: what the nodes sent meanwhile may still wait to be read.
+  if (at - state.tickedAt > state.heartbeatTimeoutMs / 3) {
+    for (const node of nodes.values()) {
+      if (node.state !== 'FAILED') nodes.set(node.id, { ...node, lastSeenAt: at });
+    }
+  }
+  for (const beat of beats) {
+    const node = nodes.get(beat.nodeId);
+    if (!node || node.sessionId !== beat.sessionId || !isUp(node)) continue;
+    nodes.set(node.id, { ...node, lastSeenAt: Math.max(node.lastSeenAt, beat.at), stageTimes: beat.stageTimes });
+  }
+  for (const node of nodes.values()) {
+    const silence = at - node.lastSeenAt;
+    const patience = node.state === 'LEAVING' ? LEAVE_LIMIT_MS : state.heartbeatTimeoutMs;
+    if (node.state !== 'FAILED' && silence > patience) {
+      nodes.set(node.id, { ...node, state: 'FAILED', shards: new Map(), stageTimes: [] });
+    } else if (node.state === 'FAILED' && silence > FORGET_NODE_MS) {
+      nodes.delete(node.id);
+    }
+  }
+  return { ...state, nodes, tickedAt: at };
+}
+
+function isUp(node: ClusterNode): boolean {
+  return node.state === 'CONNECTED';
+}
+
+/** A message of a session that is not the node's current one comes too late and changes nothing. */
+function changeNode(
+  reference: { readonly nodeId: string; readonly sessionId: number },
+  state: ClusterState,
+  update: (node: ClusterNode) => ClusterNode,
+): ClusterState {
+  const node = state.nodes.get(reference.nodeId);
+  if (!node || node.sessionId !== reference.sessionId) return state;
+  const next = update(node);
+  return next === node ? state : { ...state, nodes: withEntry(state.nodes, node.id, next) };
+}
+
+function changePipeline(id: string, state: ClusterState, update: (pipeline: Pipeline) => Pipeline): ClusterState {
+  const pipeline = state.pipelines.get(id);
+  return pipeline ? withPipeline(state, update(pipeline)) : state;
+}
+
+function withPipeline(state: ClusterState, pipeline: Pipeline): ClusterState {
+  return { ...state, pipelines: withEntry(state.pipelines, pipeline.spec.id, pipeline) };
+}

@@ -1,0 +1,70 @@
+import type { ClusterNode, ClusterState, NodeState, Pipeline, PipelineState } from './cluster-state';
+
+/** One thing worth a log line. */
+export interface ClusterChange {
+  readonly event: string;
+  readonly [detail: string]: string | number | readonly string[];
+}
+
+const NODE_EVENTS: Record<NodeState, string> = {
+  CONNECTED: 'node_registered',
+  RECONNECTING: 'node_disconnected',
+  LEAVING: 'node_leaving',
+  SUSPECT: 'node_suspect',
+  FAILED: 'node_failed',
+};
+
+const PIPELINE_EVENTS: Record<PipelineState, string> = {
+  PLANNED: 'pipeline_planned',
+  LOADING: 'pipeline_loading',
+  READY: 'pipeline_ready',
+  DRAINING: 'pipeline_draining',
+  BROKEN: 'pipeline_broken',
+  GONE: 'pipeline_gone',
+};
+
+export function changesBetween(before: ClusterState, after: ClusterState): ClusterChange[] {
+  const changes: ClusterChange[] = [];
+  if (before.nodes !== after.nodes) {
+    for (const node of after.nodes.values()) {
+      const old = before.nodes.get(node.id);
+      if (old?.state !== node.state || old.sessionId !== node.sessionId) changes.push(nodeChange(node));
+    }
+    for (const id of before.nodes.keys()) {
+      if (!after.nodes.has(id)) changes.push({ event: 'node_forgotten', nodeId: id });
+    }
+  }
+  for (const modelId of after.deployments.keys()) {
+    if (!before.deployments.has(modelId)) changes.push({ event: 'deployment_added', modelId });
+  }
+  if (before.pipelines !== after.pipelines) {
+    for (const [id, pipeline] of after.pipelines) {
+      if (before.pipelines.get(id)?.state !== pipeline.state) changes.push(pipelineChange(pipeline, pipeline.state));
+    }
+    for (const [id, pipeline] of before.pipelines) {
+      if (!after.pipelines.has(id)) changes.push(pipelineChange(pipeline, 'GONE'));
+    }
+  }
+  return changes;
+}
+
+function nodeChange(node: ClusterNode): ClusterChange {
+  const change = { event: NODE_EVENTS[node.state], nodeId: node.id, address: node.address };
+  if (node.state !== 'CONNECTED') return change;
+  return { ...change, memoryBytes: node.memoryBytes, models: node.models.map(({ id }) => id) };
+}
+
+function pipelineChange({ spec, reason }: Pipeline, state: PipelineState): ClusterChange {
+  const change = { event: PIPELINE_EVENTS[state], pipelineId: spec.id };
+  if (state === 'PLANNED') {
+    const stages = spec.stages.map(({ nodeId, layers }) => `${nodeId}[${layers?.from},${layers?.to})`);
+    return {
+      ...change,
+      modelId: spec.modelId,
+      stages,
+      contextLength: spec.contextLength,
+      maxSequences: spec.maxSequences,
+    };
+  }
+  return reason === '' ? change : { ...change, reason };
+}

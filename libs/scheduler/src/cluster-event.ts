@@ -1,0 +1,46 @@
+import type { Inventory, PipelineSpec, ShardStatus, StageTimes } from '@pangalactic/contracts';
+import type { Milliseconds, NodeIdentity } from './cluster-state';
+
+export interface Beat {
+  readonly nodeId: string;
+  readonly sessionId: number;
+  readonly at: Milliseconds;
+  readonly stageTimes: readonly StageTimes[];
+}
+
+/** Something that happened outside. Whatever names a session other than the node's current one is stale and ignored. */
+export type Observation =
+  | {
+      readonly kind: 'node_registered';
+      readonly at: Milliseconds;
+      readonly sessionId: number;
+      readonly identity: NodeIdentity;
+      readonly inventory: Inventory;
+      /** Everything the node holds. */
+      readonly shards: readonly ShardStatus[];
+    }
+  | ({ readonly kind: 'inventory'; readonly at: Milliseconds; readonly inventory: Inventory } & SessionReference)
+  | ({ readonly kind: 'shard_status'; readonly at: Milliseconds; readonly status: ShardStatus } & SessionReference)
+  | ({ readonly kind: 'session_closed'; readonly at: Milliseconds } & SessionReference)
+  /** The node ended the session in good order, as it does when it is told to stop. */
+  | ({ readonly kind: 'node_left'; readonly at: Milliseconds } & SessionReference)
+  /** The node did not answer after this session closed. */
+  | ({ readonly kind: 'probe_failed'; readonly at: Milliseconds } & SessionReference)
+  /** Time passes. Heartbeats since the last tick come along: one new state for all of them. */
+  | { readonly kind: 'tick'; readonly at: Milliseconds; readonly beats: readonly Beat[] };
+
+interface SessionReference {
+  readonly nodeId: string;
+  readonly sessionId: number;
+}
+
+/** Something the planner decided. `load` and `unload` are also commands to a node. */
+export type Decision =
+  | { readonly kind: 'create'; readonly at: Milliseconds; readonly pipeline: PipelineSpec }
+  | { readonly kind: 'load'; readonly at: Milliseconds; readonly pipelineId: string }
+  | ({ readonly kind: 'unload'; readonly at: Milliseconds; readonly pipelineId: string } & SessionReference)
+  | { readonly kind: 'drain'; readonly at: Milliseconds; readonly pipelineId: string; readonly reason: string }
+  /** Nothing of the pipeline is left on a node that can be reached. */
+  | { readonly kind: 'remove'; readonly at: Milliseconds; readonly pipelineId: string };
+
+export type ClusterEvent = Observation | Decision;

@@ -1,0 +1,174 @@
+import type { ModelInfo, PipelineFault, PipelineSpec, RejectedModel, StageTimes } from '@pangalactic/contracts';
+
+/** All times are milliseconds of one clock that never jumps, anchored to the Unix epoch when the hub starts. */
+export type Milliseconds = number;
+
+/**
+ * CONNECTED: the session is open. RECONNECTING: it is not, but nothing else speaks against the node; also every node
+ * after a hub restart. LEAVING: it ended its session by itself and finishes what runs. SUSPECT: the session broke and a
+ * probe failed. FAILED: silent for the heartbeat timeout.
+ */
+export type NodeState = 'CONNECTED' | 'RECONNECTING' | 'LEAVING' | 'SUSPECT' | 'FAILED';
+
+/** What a node says about itself; the part of it that is stored. */
+export interface NodeIdentity {
+  readonly id: string;
+  readonly address: string;
+  readonly computeType: string;
+  readonly simulated: boolean;
+  readonly memoryBytes: number;
+  readonly version: string;
+}
+
+/** REQUESTED: a load command was sent and the node has not answered yet. */
+export type ShardPhase = 'REQUESTED' | 'LOADING' | 'READY' | 'BROKEN';
+
+/** A shard that a node holds, as far as the hub knows. */
+export interface Shard {
+  readonly phase: ShardPhase;
+  readonly progress: number;
+  readonly fault: PipelineFault | undefined;
+  /** As reported; 0 until then. */
+  readonly memoryBytes: number;
+  readonly unloading: boolean;
+  readonly changedAt: Milliseconds;
+}
+
+export interface ClusterNode extends NodeIdentity {
+  readonly state: NodeState;
+  /** The open session, or the last one. 0: none since the hub started. */
+  readonly sessionId: number;
+  readonly lastSeenAt: Milliseconds;
+  readonly models: readonly ModelInfo[];
+  readonly rejected: readonly RejectedModel[];
+  readonly shards: ReadonlyMap<string, Shard>;
+  readonly stageTimes: readonly StageTimes[];
+}
+
+export type PipelineState = 'PLANNED' | 'LOADING' | 'READY' | 'DRAINING' | 'BROKEN' | 'GONE';
+
+export interface Pipeline {
+  readonly spec: PipelineSpec;
+  readonly state: PipelineState;
+  /** Of `state`. */
+  readonly since: Milliseconds;
+  /** Why it is DRAINING or BROKEN. */
+  readonly reason: string;
+}
+
+/** A model that is meant to run. */
+export interface Deployment {
+  readonly modelId: string;
+  /** 0: the planner decides. */
+  readonly stages: number;
+  /** Pipelines that broke in a row before they had served for a while. */
+  readonly failures: number;
+  readonly lastFailure: string;
+  /** No new pipeline before this time. */
+  readonly retryAt: Milliseconds;
+}
+
+/** What the hub was told to run; a model of it becomes a deployment when a node first reports it. */
+export interface WantedModels {
+  readonly models: readonly string[];
+  readonly stages: number;
+}
+
+export interface ClusterState {
+  /** Of this hub's leadership; makes pipeline ids unique for the cluster's life. */
+  readonly term: number;
+  readonly heartbeatTimeoutMs: number;
+  readonly now: Milliseconds;
+  readonly tickedAt: Milliseconds;
+  readonly pipelinesPlanned: number;
+  readonly wanted: WantedModels;
+  readonly nodes: ReadonlyMap<string, ClusterNode>;
+  readonly deployments: ReadonlyMap<string, Deployment>;
+  readonly pipelines: ReadonlyMap<string, Pipeline>;
+}
+
+/** The part of the state that outlives the hub. */
+export interface StoredCluster {
+  readonly nodes: readonly NodeIdentity[];
+  /** Ids of the models. */
+  readonly deployments: readonly string[];
+  readonly pipelines: readonly Pipeline[];
+}
+
+/** Settings that come from outside the stored state. */
+export interface ClusterSettings {
+  readonly term: number;
+  readonly heartbeatTimeoutMs: number;
+  readonly wanted: WantedModels;
+}
+
+/** The state a hub starts with. Every stored node gets the full heartbeat timeout to come back. */
+export function restoreCluster(stored: StoredCluster, settings: ClusterSettings, now: Milliseconds): ClusterState {
+  return {
+    ...settings,
+    now,
+    tickedAt: now,
+    pipelinesPlanned: 0,
+    nodes: new Map(stored.nodes.map((identity) => [identity.id, restoredNode(identity, now)])),
+    deployments: new Map(
+      stored.deployments
+        .filter((modelId) => settings.wanted.models.includes(modelId))
+        .map((modelId) => [modelId, newDeployment(modelId, settings.wanted.stages)]),
+    ),
+    pipelines: new Map(stored.pipelines.map((pipeline) => [pipeline.spec.id, pipeline])),
+  };
+}
+
+function restoredNode(identity: NodeIdentity, now: Milliseconds): ClusterNode {
+  return {
+    ...identity,
+    state: 'RECONNECTING',
+    sessionId: 0,
+    lastSeenAt: now,
+    models: [],
+    rejected: [],
+    shards: new Map(),
+    stageTimes: [],
+  };
+}
+
+export function newDeployment(modelId: string, stages: number): Deployment {
+  return { modelId, stages, failures: 0, lastFailure: '', retryAt: 0 };
+}
+
+/** States in which the stages must hold their shards. */
+export function isLive(pipeline: Pipeline): boolean {
+  return pipeline.state === 'LOADING' || pipeline.state === 'READY' || pipeline.state === 'DRAINING';
+}
+
+/** States of a pipeline that serves its deployment or is on the way to it. */
+export function isComing(pipeline: Pipeline): boolean {
+  return pipeline.state === 'PLANNED' || pipeline.state === 'LOADING' || pipeline.state === 'READY';
+}
+
+/**
+ * What a node's shards and planned stages take of its memory: the ledger or the report, whichever is more.
+ * @param disregarding id of a pipeline that does not count
+ */
+export function usedBytes(state: ClusterState, node: ClusterNode, disregarding?: string): number {
+  const bytes = new Map([...node.shards].map(([pipelineId, shard]) => [pipelineId, shard.memoryBytes]));
+  for (const { spec, state: pipelineState } of state.pipelines.values()) {
+    const stage = spec.stages.find(({ nodeId }) => nodeId === node.id);
+    const held = bytes.get(spec.id);
+    if (stage && (held !== undefined || pipelineState !== 'BROKEN')) {
+      bytes.set(spec.id, Math.max(held ?? 0, stage.memoryBytes));
+    }
+  }
+  if (disregarding !== undefined) bytes.delete(disregarding);
+  return [...bytes.values()].reduce((total, value) => total + value, 0);
+}
+
+export function withEntry<V>(map: ReadonlyMap<string, V>, key: string, value: V): ReadonlyMap<string, V> {
+  return new Map(map).set(key, value);
+}
+
+export function withoutEntry<V>(map: ReadonlyMap<string, V>, key: string): ReadonlyMap<string, V> {
+  const copy = new Map(map);
+  copy.delete(key);
+  return copy;
+}

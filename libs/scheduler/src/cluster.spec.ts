@@ -1,0 +1,426 @@
+import { ShardState } from '@pangalactic/contracts';
+import { describe, expect, it } from 'vitest';
+import { viewCluster } from './cluster-view';
+import { routes } from './routes';
+import { HEARTBEAT_TIMEOUT_MS, modelInfo, SimulatedCluster } from './simulated-cluster.fixture';
+
+const { SHARD_STATE_LOADING, SHARD_STATE_READY, SHARD_STATE_BROKEN } = ShardState;
+
+const clusterOf = (stages: number, ...ids: string[]): SimulatedCluster => {
+  const cluster = new SimulatedCluster({ models: ['nano'], stages });
+  for (const id of ids) cluster.start(id);
+  return cluster;
+};
+const routed = (cluster: SimulatedCluster) => routes(cluster.state).routes.map(({ pipeline }) => pipeline!.id);
+const waitingFor = (cluster: SimulatedCluster) => viewCluster(cluster.state, cluster.now).deployments[0]!.waitingFor;
+const stateOf = (cluster: SimulatedCluster, id: string) => cluster.state.nodes.get(id)?.state;
+const nodesOf = (cluster: SimulatedCluster, id: string) =>
+  cluster.state.pipelines.get(id)!.spec.stages.map(({ nodeId }) => nodeId);
+
+describe('a pipeline', () => {
+  it('is planned, loaded on every stage and READY when its head says so', () => {
+    const cluster = clusterOf(3, 'a', 'b');
+    expect(waitingFor(cluster)).toBe('3 stages need 3 nodes with nano; 2 available (a, b)');
+    cluster.start('c');
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-1'] });
+    expect(cluster.commandKinds).toEqual(['create', 'load']);
+    expect(routed(cluster)).toEqual(['nano-1-1']);
+    expect(waitingFor(cluster)).toBe('');
+    expect(cluster.changes.map(({ event }) => event)).toEqual([
+      'node_registered',
+      'deployment_added',
+      'node_registered',
+      'node_registered',
+      'pipeline_planned',
+      'pipeline_loading',
+      'pipeline_ready',
+    ]);
+  });
+
+  it('is not READY while only the stages behind the head are', () => {
+    const cluster = clusterOf(2, 'a');
+    cluster.node('a').running = false; // Connected, but it answers nothing.
+    cluster.start('b');
+    expect(cluster.pipelines).toEqual({ LOADING: ['nano-1-1'] });
+    expect(nodesOf(cluster, 'nano-1-1')).toEqual(['a', 'b']);
+    expect(waitingFor(cluster)).toBe('pipeline nano-1-1, LOADING: a REQUESTED 0 %, b READY 100 %');
+    cluster.report('a', 'nano-1-1', SHARD_STATE_READY);
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-1'] });
+  });
+
+  it('is repaired on the remaining nodes when a node dies, and the stages that are left are unloaded', () => {
+    const cluster = clusterOf(2, 'a', 'b', 'c');
+    expect(nodesOf(cluster, 'nano-1-1')).toEqual(['a', 'b']);
+    cluster.pass(20_000);
+    cluster.kill('b');
+    expect(stateOf(cluster, 'b')).toBe('SUSPECT');
+    expect(routed(cluster)).toEqual([]);
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-1'] });
+    cluster.breakPipeline('nano-1-1', 'hop to b closed');
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-2'] });
+    expect(nodesOf(cluster, 'nano-1-2')).toEqual(['a', 'c']);
+    expect([...cluster.node('a').shards.keys()]).toEqual(['nano-1-2']);
+    expect(cluster.changes).toContainEqual({
+      event: 'pipeline_broken',
+      pipelineId: 'nano-1-1',
+      reason: 'stage 0 on a: hop to b closed',
+    });
+  });
+
+  it('is BROKEN when a node is silent for longer than the timeout, and not before', () => {
+    const cluster = clusterOf(2, 'a', 'b', 'c');
+    cluster.pass(20_000);
+    cluster.node('b').running = false;
+    cluster.pass(HEARTBEAT_TIMEOUT_MS);
+    expect(stateOf(cluster, 'b')).toBe('CONNECTED');
+    cluster.pass(5_000);
+    expect(stateOf(cluster, 'b')).toBe('FAILED');
+    expect(cluster.changes).toContainEqual(
+      expect.objectContaining({ event: 'pipeline_broken', reason: 'node b FAILED' }),
+    );
+    expect(nodesOf(cluster, 'nano-1-2')).toEqual(['a', 'c']);
+  });
+
+  it('waits for a node when there is no spare one, and says so', () => {
+    const cluster = clusterOf(2, 'a', 'b');
+    cluster.pass(20_000);
+    cluster.kill('b');
+    cluster.pass(20_000);
+    expect(cluster.pipelines).toEqual({});
+    expect(waitingFor(cluster)).toBe('2 stages need 2 nodes with nano; 1 available (a)');
+    cluster.start('b');
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-2'] });
+  });
+
+  it('gives up a load that shows no sign of life', () => {
+    const stuck = clusterOf(2, 'a');
+    stuck.node('a').running = false; // Hears the load, but never answers it; it beats on.
+    stuck.start('b');
+    stuck.node('a').running = true;
+    stuck.pass(605_000);
+    expect(stuck.changes).toContainEqual(
+      expect.objectContaining({ event: 'pipeline_broken', reason: 'no stage made progress for 600 s' }),
+    );
+  });
+});
+
+describe('suspicion', () => {
+  it('takes routes away but moves no shard, and a node that comes back with its shard serves again', () => {
+    const cluster = clusterOf(2, 'a', 'b', 'c');
+    cluster.pass(20_000);
+    cluster.disconnect('b');
+    expect(stateOf(cluster, 'b')).toBe('RECONNECTING');
+    expect(routed(cluster)).toEqual(['nano-1-1']);
+    cluster.commands.length = 0;
+    cluster.kill('b');
+    expect(routed(cluster)).toEqual([]);
+    cluster.pass(10_000);
+    cluster.node('b').running = true;
+    cluster.register('b');
+    expect(routed(cluster)).toEqual(['nano-1-1']);
+    expect(cluster.commands).toEqual([]);
+  });
+
+  it('moves a pipeline that does not serve yet', () => {
+    const cluster = clusterOf(2, 'a');
+    cluster.node('a').running = false;
+    cluster.start('b');
+    cluster.start('c');
+    cluster.kill('a');
+    expect(stateOf(cluster, 'a')).toBe('SUSPECT');
+    cluster.pass(1_000);
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-2'] });
+    expect(nodesOf(cluster, 'nano-1-2')).toEqual(['b', 'c']);
+  });
+
+  it('ignores what an older session still says', () => {
+    const cluster = clusterOf(1, 'a');
+    const sessionId = cluster.node('a').sessionId;
+    cluster.register('a');
+    const before = cluster.state;
+    cluster.observe({ kind: 'session_closed', at: cluster.now, nodeId: 'a', sessionId });
+    cluster.observe({ kind: 'probe_failed', at: cluster.now, nodeId: 'a', sessionId });
+    expect(cluster.state).toEqual(before);
+  });
+
+  it('does not fall on the nodes when the hub itself was away', () => {
+    const cluster = clusterOf(2, 'a', 'b');
+    cluster.now += 60_000;
+    cluster.observe({ kind: 'tick', at: cluster.now, beats: [] });
+    expect(stateOf(cluster, 'a')).toBe('CONNECTED');
+    expect(routed(cluster)).toEqual(['nano-1-1']);
+  });
+});
+
+describe('a node that leaves', () => {
+  it('takes its pipeline out of the routes, lets it finish and makes way for the next one', () => {
+    const cluster = clusterOf(2, 'a', 'b', 'c');
+    cluster.pass(20_000);
+    cluster.leave('b');
+    expect(cluster.pipelines).toEqual({ DRAINING: ['nano-1-1'], READY: ['nano-1-2'] });
+    expect(routed(cluster)).toEqual(['nano-1-2']);
+    expect(nodesOf(cluster, 'nano-1-2')).toEqual(['a', 'c']);
+    expect([...cluster.node('a').shards.keys()]).toEqual(['nano-1-1', 'nano-1-2']);
+    cluster.pass(5_000);
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-2'] });
+    expect([...cluster.node('a').shards.keys()]).toEqual(['nano-1-2']);
+    cluster.pass(100_000);
+    expect(stateOf(cluster, 'b')).toBe('LEAVING');
+    cluster.pass(20_000);
+    expect(stateOf(cluster, 'b')).toBe('FAILED');
+  });
+
+  it('is waited for no longer than the grace time when its pipeline stays busy', () => {
+    const cluster = clusterOf(2, 'a', 'b');
+    cluster.pass(20_000);
+    cluster.leave('a'); // The head: nobody else knows what still runs.
+    cluster.pass(110_000);
+    expect(cluster.pipelines).toEqual({ DRAINING: ['nano-1-1'] });
+    cluster.pass(5_000);
+    expect(cluster.pipelines).toEqual({});
+    expect(cluster.node('b').shards.size).toBe(0);
+  });
+
+  it('does not keep a pipeline that has not begun to serve', () => {
+    const cluster = clusterOf(2, 'a');
+    cluster.node('a').running = false;
+    cluster.start('b');
+    cluster.leave('a');
+    expect(cluster.changes).toContainEqual(
+      expect.objectContaining({ event: 'pipeline_broken', reason: 'node a is LEAVING' }),
+    );
+  });
+});
+
+describe('a node that registers', () => {
+  it('without a shard it should hold breaks the pipeline', () => {
+    const cluster = clusterOf(2, 'a', 'b');
+    cluster.pass(20_000);
+    cluster.start('b');
+    expect(cluster.changes).toContainEqual(
+      expect.objectContaining({ event: 'pipeline_broken', reason: 'node b does not hold stage 1 any more' }),
+    );
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-2'] });
+  });
+
+  it('from another address breaks the pipelines that name the old one', () => {
+    const cluster = clusterOf(1, 'a');
+    cluster.pass(20_000);
+    cluster.node('a').address = 'elsewhere:7200';
+    cluster.register('a');
+    expect(cluster.changes).toContainEqual(
+      expect.objectContaining({ event: 'pipeline_broken', reason: 'node a moved from a:7200 to elsewhere:7200' }),
+    );
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-2'] });
+  });
+
+  it('with shards of an unknown pipeline is told to unload them, once', () => {
+    const cluster = clusterOf(2, 'a');
+    cluster.node('a').shards.set('other-9-9', SHARD_STATE_READY);
+    cluster.node('a').running = false;
+    cluster.register('a');
+    expect(cluster.commands).toMatchObject([{ kind: 'unload', nodeId: 'a', pipelineId: 'other-9-9' }]);
+    cluster.pass(5_000);
+    expect(cluster.commands).toHaveLength(1);
+  });
+
+  it('takes no new shard before it has freed the old one', () => {
+    const cluster = clusterOf(1, 'a');
+    cluster.pass(20_000);
+    cluster.node('a').running = false; // Hears the unload, but is still busy.
+    cluster.breakPipeline('nano-1-1');
+    expect(cluster.pipelines).toEqual({ BROKEN: ['nano-1-1'] });
+    expect(waitingFor(cluster)).toContain('a still unloads nano-1-1');
+    cluster.node('a').running = true;
+    cluster.report('a', 'nano-1-1', ShardState.SHARD_STATE_GONE);
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-2'] });
+  });
+
+  it('is forgotten a day after it FAILED', () => {
+    const cluster = clusterOf(2, 'a', 'b', 'c');
+    cluster.kill('c');
+    cluster.pass(20_000);
+    expect(stateOf(cluster, 'c')).toBe('FAILED');
+    cluster.pass(24 * 3_600_000);
+    expect(stateOf(cluster, 'c')).toBeUndefined();
+    expect(cluster.changes).toContainEqual({ event: 'node_forgotten', nodeId: 'c' });
+  });
+});
+
+describe('a load that keeps failing', () => {
+  it('is retried ever more slowly, up to a minute', () => {
+    const cluster = new SimulatedCluster();
+    cluster.start('a');
+    cluster.pass(20_000);
+    cluster.node('a').loadsFail = true;
+    cluster.breakPipeline('nano-1-1');
+    const attempts: number[] = [];
+    for (let half = 0; half < 2 * 400; half++) {
+      const before = cluster.state.pipelinesPlanned;
+      cluster.now += 500;
+      cluster.observe({
+        kind: 'tick',
+        at: cluster.now,
+        beats: [{ nodeId: 'a', sessionId: cluster.node('a').sessionId, at: cluster.now, stageTimes: [] }],
+      });
+      if (cluster.state.pipelinesPlanned > before) attempts.push(cluster.now);
+    }
+    const waits = attempts.slice(1).map((at, index) => at - attempts[index]!);
+    expect(waits).toEqual(
+      [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000, 60_000, 60_000, 60_000].slice(
+        0,
+        waits.length,
+      ),
+    );
+    expect(waits.length).toBeGreaterThan(7);
+    expect(waitingFor(cluster)).toMatch(
+      /^the next attempt in .* s; \d+ failed in a row, the last: stage 0 on a: no space left$/,
+    );
+  });
+
+  it('starts afresh once a pipeline has served for a while', () => {
+    const cluster = clusterOf(1, 'a');
+    cluster.breakPipeline('nano-1-1');
+    expect(cluster.state.deployments.get('nano')?.failures).toBe(1);
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-2'] });
+    cluster.breakPipeline('nano-1-2');
+    expect(cluster.pipelines).toEqual({});
+    cluster.pass(30_000);
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-3'] });
+    cluster.pass(15_000);
+    cluster.breakPipeline('nano-1-3');
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-4'] });
+    expect(cluster.state.deployments.get('nano')?.failures).toBe(0);
+  });
+});
+
+describe('a hub restart', () => {
+  it('keeps READY pipelines READY and sends nothing to nodes that still hold their shards', () => {
+    const cluster = clusterOf(3, 'a', 'b', 'c');
+    cluster.pass(20_000);
+    cluster.restartHub();
+    expect(routed(cluster)).toEqual(['nano-1-1']);
+    for (const id of ['a', 'b', 'c']) cluster.register(id);
+    cluster.pass(60_000);
+    expect(cluster.commands).toEqual([]);
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-1'] });
+  });
+
+  it('gives nodes the heartbeat timeout to come back, then replaces what they held', () => {
+    const cluster = clusterOf(2, 'a', 'b', 'c');
+    cluster.restartHub();
+    cluster.register('a');
+    cluster.register('c');
+    cluster.node('b').running = false;
+    cluster.pass(HEARTBEAT_TIMEOUT_MS);
+    expect(cluster.commands).toEqual([]);
+    cluster.pass(5_000);
+    expect(cluster.pipelines).toEqual({ READY: ['nano-2-1'] });
+    expect(nodesOf(cluster, 'nano-2-1')).toEqual(['a', 'c']);
+  });
+
+  it('lets a load go on that had begun', () => {
+    const cluster = clusterOf(2, 'a');
+    cluster.node('a').running = false;
+    cluster.start('b');
+    cluster.node('a').shards.set('nano-1-1', SHARD_STATE_LOADING);
+    cluster.restartHub();
+    cluster.register('a');
+    cluster.register('b');
+    expect(cluster.pipelines).toEqual({ LOADING: ['nano-1-1'] });
+    cluster.report('a', 'nano-1-1', SHARD_STATE_READY);
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-1'] });
+    expect(cluster.commands).toEqual([]);
+  });
+
+  it('withdraws models that are not wanted any more, after their sequences', () => {
+    const cluster = clusterOf(1, 'a');
+    cluster.restartHub({ wanted: { models: [], stages: 1 } });
+    cluster.register('a');
+    expect(cluster.pipelines).toEqual({ DRAINING: ['nano-1-1'] });
+    expect(routes(cluster.state)).toEqual({ routes: [], deployedModels: [] });
+    cluster.pass(5_000);
+    expect(cluster.pipelines).toEqual({});
+    expect(cluster.node('a').shards.size).toBe(0);
+  });
+
+  it('replaces a pipeline of another shape, without a gap when memory allows', () => {
+    const cluster = clusterOf(1, 'a', 'b', 'c');
+    cluster.restartHub({ wanted: { models: ['nano'], stages: 3 } });
+    cluster.register('a');
+    expect(routed(cluster)).toEqual(['nano-1-1']);
+    cluster.register('b');
+    cluster.register('c');
+    expect(cluster.pipelines).toEqual({ DRAINING: ['nano-1-1'], READY: ['nano-2-1'] });
+    cluster.pass(5_000);
+    expect(cluster.pipelines).toEqual({ READY: ['nano-2-1'] });
+  });
+
+  it('drains the old shape first when there is no room for both', () => {
+    const cluster = new SimulatedCluster({ models: ['nano'], stages: 1 });
+    for (const id of ['a', 'b']) cluster.start(id, { memoryBytes: id === 'a' ? 4e6 : 2e6 });
+    expect(nodesOf(cluster, 'nano-1-1')).toEqual(['a']);
+    cluster.restartHub({ wanted: { models: ['nano'], stages: 2 } });
+    cluster.register('a');
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-1'] });
+    cluster.register('b');
+    expect(cluster.pipelines).toEqual({ DRAINING: ['nano-1-1'] });
+    cluster.pass(5_000);
+    expect(cluster.pipelines).toEqual({ READY: ['nano-2-1'] });
+  });
+});
+
+describe('a deployment', () => {
+  it('begins when a node first reports the model, also later than at its registration', () => {
+    const cluster = new SimulatedCluster();
+    cluster.start('a', { models: [] });
+    expect(routes(cluster.state).deployedModels).toEqual([]);
+    expect(waitingFor(cluster)).toBe('no node has reported nano yet');
+    const inventory = { models: [modelInfo()], rejected: [{ file: 'bad.gguf', reason: 'truncated' }] };
+    const { sessionId } = cluster.node('a');
+    cluster.observe({ kind: 'inventory', at: cluster.now, nodeId: 'a', sessionId, inventory });
+    expect(routes(cluster.state).deployedModels).toEqual(['nano']);
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-1'] });
+    expect(viewCluster(cluster.state, cluster.now).nodes[0]).toMatchObject({
+      id: 'a',
+      state: 'CONNECTED',
+      models: ['nano'],
+      rejected: [{ file: 'bad.gguf' }],
+    });
+  });
+
+  it('runs only on nodes with the very same weights', () => {
+    const cluster = new SimulatedCluster({ models: ['nano'], stages: 2 });
+    cluster.start('a', { models: [modelInfo({ fingerprint: 'aaaa' })] });
+    cluster.start('b', { models: [modelInfo({ fingerprint: 'bbbb' })] });
+    expect(cluster.pipelines).toEqual({});
+    expect(waitingFor(cluster)).toBe(
+      'version aaaa: 2 stages need 2 nodes with nano; 1 available (a); ' +
+        'version bbbb: 2 stages need 2 nodes with nano; 1 available (b)',
+    );
+    cluster.start('c', { models: [modelInfo({ fingerprint: 'bbbb' })] });
+    expect(nodesOf(cluster, 'nano-1-1')).toEqual(['b', 'c']);
+  });
+
+  it('shares memory with others by the ledger', () => {
+    const cluster = new SimulatedCluster({ models: ['nano', 'other'], stages: 0 });
+    const models = [modelInfo(), modelInfo({ id: 'other', fingerprint: 'f2' })];
+    cluster.start('a', { memoryBytes: 3e6, models });
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-1'] });
+    const { deployments, nodes } = viewCluster(cluster.state, cluster.now);
+    expect(deployments[1]!.waitingFor).toContain('other needs');
+    expect(nodes[0]!.usedBytes).toBeLessThanOrEqual(3e6 * 0.85);
+    cluster.start('b', { models });
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-1', 'other-1-2'] });
+  });
+
+  it('reports a broken stage only once per pipeline', () => {
+    const cluster = clusterOf(2, 'a', 'b');
+    cluster.node('a').running = false;
+    cluster.node('b').running = false;
+    cluster.report('b', 'nano-1-1', SHARD_STATE_BROKEN);
+    cluster.report('a', 'nano-1-1', SHARD_STATE_BROKEN);
+    expect(cluster.changes.filter(({ event }) => event === 'pipeline_broken')).toHaveLength(1);
+    expect(cluster.commandKinds).toEqual(['create', 'load', 'unload', 'unload']);
+  });
+});

@@ -1,0 +1,55 @@
+import type { LayerRange, ModelInfo } from '@pangalactic/contracts';
+
+/** Share of a node's memory that pipelines may take; the rest is for the runtime, the page cache and our own error. */
+export const MEMORY_HEADROOM = 0.85;
+
+/** Prompts are fed in chunks of at most this many tokens, so it bounds the activations of one step. */
+const CHUNK_TOKENS = 128;
+const FLOAT_BYTES = 4;
+/** Upper bound on feed_forward_size / hidden_size in the llama family; ModelInfo does not carry the exact width. */
+const FEED_FORWARD_RATIO = 4;
+
+export interface SequenceLimits {
+  /** Tokens a sequence may hold. */
+  readonly contextLength: number;
+  /** KV slots. */
+  readonly maxSequences: number;
+}
+
+/** Bytes that one stage takes on its node. */
+export interface StageMemory {
+  readonly weights: number;
+  readonly kv: number;
+  readonly workspace: number;
+  readonly total: number;
+}
+
+/** What the stage that holds `layers` costs: the only place where memory is predicted. */
+export function stageMemory(model: ModelInfo, layers: LayerRange, limits: SequenceLimits): StageMemory {
+  const isHead = layers.from === 0;
+  const isTail = layers.to === model.layers;
+  let weights = (isHead ? model.embeddingBytes : 0) + (isTail ? model.outputBytes : 0);
+  for (let layer = layers.from; layer < layers.to; layer++) weights += model.layerBytes[layer] ?? 0;
+  const kv = (layers.to - layers.from) * limits.maxSequences * slotBytes(model, limits.contextLength);
+  const workspace = workspaceBytes(model, limits, isTail);
+  return { weights, kv, workspace, total: weights + kv + workspace };
+}
+
+/** K and V of one sequence in one layer. An idle lane writes at its own length, hence the extra token. */
+function slotBytes(model: ModelInfo, contextLength: number): number {
+  return (contextLength + 1) * model.kvHeads * model.headSize * 2 * FLOAT_BYTES;
+}
+
+/** Layers of a stage run one after another, so the scratch of one layer serves them all. */
+function workspaceBytes(model: ModelInfo, limits: SequenceLimits, isTail: boolean): number {
+  const scoredRows = Math.max(CHUNK_TOKENS, limits.maxSequences);
+  const attentionScores = model.heads * scoredRows * (limits.contextLength + 1) * FLOAT_BYTES;
+  // Residual, norm and block output; q, k, v and the attention's output; gate, up and their product.
+  const activationWidth =
+    3 * model.hiddenSize +
+    2 * (model.heads + model.kvHeads) * model.headSize +
+    3 * FEED_FORWARD_RATIO * model.hiddenSize;
+  const activations = CHUNK_TOKENS * activationWidth * FLOAT_BYTES;
+  const logits = isTail ? limits.maxSequences * model.vocabSize * FLOAT_BYTES : 0;
+  return attentionScores + activations + logits;
+}

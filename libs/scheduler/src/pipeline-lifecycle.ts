@@ -1,0 +1,105 @@
+import type { StageSpec } from '@pangalactic/contracts';
+import {
+  isLive,
+  type ClusterNode,
+  type ClusterState,
+  type Deployment,
+  type Milliseconds,
+  type Pipeline,
+} from './cluster-state';
+
+/** A load that shows no sign of life on any stage for this long is given up. */
+export const LOAD_STALL_MS = 600_000;
+/** A pipeline that has served this long clears its deployment's record of failures. */
+export const STABLE_MS = 10_000;
+const FIRST_RETRY_MS = 500;
+const LONGEST_RETRY_MS = 60_000;
+
+/** Wait before the next attempt after `failures` failures in a row. */
+export function retryDelay(failures: number): Milliseconds {
+  return failures === 0 ? 0 : Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1));
+}
+
+/** Moves every pipeline to the state that follows from what its nodes report: no event sets READY or BROKEN by itself. */
+export function settlePipelines(state: ClusterState): ClusterState {
+  const pipelines = new Map(state.pipelines);
+  const deployments = new Map(state.deployments);
+  let changed = false;
+  for (const [id, pipeline] of state.pipelines) {
+    const next = settled(pipeline, state);
+    if (next === pipeline) continue;
+    changed = true;
+    pipelines.set(id, next);
+    const deployment = deployments.get(pipeline.spec.modelId);
+    if (deployment && next.state === 'BROKEN' && pipeline.state !== 'DRAINING') {
+      deployments.set(deployment.modelId, afterFailure(deployment, pipeline, next));
+    }
+  }
+  return changed ? { ...state, pipelines, deployments } : state;
+}
+
+function settled(pipeline: Pipeline, state: ClusterState): Pipeline {
+  if (pipeline.state === 'BROKEN') return pipeline;
+  const reason = faultOf(pipeline, state);
+  if (reason !== undefined) return { ...pipeline, state: 'BROKEN', since: state.now, reason };
+  const head = pipeline.spec.stages[0];
+  const headShard = head && state.nodes.get(head.nodeId)?.shards.get(pipeline.spec.id);
+  if (pipeline.state === 'LOADING' && headShard?.phase === 'READY') {
+    return { ...pipeline, state: 'READY', since: state.now };
+  }
+  return pipeline;
+}
+
+/** The first thing that makes the pipeline unable to serve, ever. */
+function faultOf(pipeline: Pipeline, state: ClusterState): string | undefined {
+  for (const [index, stage] of pipeline.spec.stages.entries()) {
+    const reason = stageFault(pipeline, index, stage, state.nodes.get(stage.nodeId));
+    if (reason !== undefined) return reason;
+  }
+  if (pipeline.state === 'LOADING' && state.now - lastProgress(pipeline, state) > LOAD_STALL_MS) {
+    return `no stage made progress for ${LOAD_STALL_MS / 1000} s`;
+  }
+  return undefined;
+}
+
+function stageFault(
+  pipeline: Pipeline,
+  index: number,
+  stage: StageSpec,
+  node: ClusterNode | undefined,
+): string | undefined {
+  if (node === undefined || node.state === 'FAILED') return `node ${stage.nodeId} FAILED`;
+  if (node.address !== stage.address) return `node ${node.id} moved from ${stage.address} to ${node.address}`;
+  // Suspicion alone never moves a shard that serves; one that does not serve yet is better loaded elsewhere.
+  const notServing = pipeline.state === 'PLANNED' || pipeline.state === 'LOADING';
+  const doubtful = node.state === 'SUSPECT' || node.state === 'LEAVING';
+  if (notServing && doubtful) return `node ${node.id} is ${node.state}`;
+  const shard = node.shards.get(pipeline.spec.id);
+  if (shard?.phase === 'BROKEN') {
+    const { fault } = shard;
+    if (!fault) return `stage ${index} on ${node.id} is BROKEN`;
+    return `stage ${fault.stage} on ${fault.nodeId}: ${fault.reason}`;
+  }
+  // A node that is not connected keeps its shards until it says otherwise.
+  if (isLive(pipeline) && node.state === 'CONNECTED' && !shard) {
+    return `node ${node.id} does not hold stage ${index} any more`;
+  }
+  return undefined;
+}
+
+function lastProgress(pipeline: Pipeline, state: ClusterState): Milliseconds {
+  const changes = pipeline.spec.stages.map(
+    (stage) => state.nodes.get(stage.nodeId)?.shards.get(pipeline.spec.id)?.changedAt ?? 0,
+  );
+  return Math.max(pipeline.since, ...changes);
+}
+
+/** The first break of a pipeline that served is repaired at once; what keeps breaking is retried ever more slowly. */
+function afterFailure(deployment: Deployment, before: Pipeline, broken: Pipeline): Deployment {
+  const now = broken.since;
+  const served = before.state === 'READY';
+  const stable = served && now - before.since >= STABLE_MS;
+  const failures = stable ? 0 : deployment.failures + 1;
+  const delay = retryDelay(served && failures > 0 ? failures - 1 : failures);
+  return { ...deployment, failures, lastFailure: broken.reason, retryAt: now + delay };
+}

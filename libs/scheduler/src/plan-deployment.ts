@@ -1,0 +1,65 @@
+import type { ModelInfo, PipelineSpec } from '@pangalactic/contracts';
+import { usedBytes, type ClusterNode, type ClusterState, type Deployment } from './cluster-state';
+import { planPipeline, type Candidate } from './plan-pipeline';
+
+export type Placement = { readonly pipeline: PipelineSpec } | { readonly reason: string };
+
+interface ModelCopies {
+  readonly model: ModelInfo;
+  readonly nodes: ClusterNode[];
+}
+
+/**
+ * A pipeline for the deployment on the nodes that are free to take one. Only nodes with the very same weights can share
+ * a pipeline; of several versions of a model, the one on most nodes is tried first.
+ * @param disregarding id of a pipeline whose memory counts as free
+ */
+export function planDeployment(deployment: Deployment, state: ClusterState, disregarding?: string): Placement {
+  const { modelId, stages } = deployment;
+  const busy: string[] = [];
+  const reasons: string[] = [];
+  const versions = copiesByFingerprint(modelId, state);
+  for (const { model, nodes } of versions) {
+    const candidates: Candidate[] = [];
+    for (const node of nodes) {
+      // What a node frees is unknown until it says that it is done, and one that died does not say so.
+      const unloading = [...node.shards].find(([id, shard]) => shard.unloading && id !== disregarding);
+      if (unloading) busy.push(`${node.id} still unloads ${unloading[0]}`);
+      else candidates.push(candidateOf(node, state, disregarding));
+    }
+    const plan = planPipeline(model, candidates, { stages });
+    if ('reason' in plan) {
+      const version = versions.length > 1 ? `version ${model.fingerprint.slice(0, 12)}: ` : '';
+      reasons.push(version + plan.reason);
+      continue;
+    }
+    const id = `${modelId}-${state.term}-${state.pipelinesPlanned + 1}`;
+    return { pipeline: { id, modelId, fingerprint: model.fingerprint, ...plan } };
+  }
+  if (reasons.length === 0) reasons.push(`no connected node has ${modelId}`);
+  return { reason: [...reasons, ...busy].join('; ') };
+}
+
+function candidateOf(node: ClusterNode, state: ClusterState, disregarding: string | undefined): Candidate {
+  return {
+    nodeId: node.id,
+    address: node.address,
+    memoryBytes: node.memoryBytes,
+    usedBytes: usedBytes(state, node, disregarding),
+  };
+}
+
+function copiesByFingerprint(modelId: string, state: ClusterState): ModelCopies[] {
+  const copies = new Map<string, ModelCopies>();
+  for (const node of state.nodes.values()) {
+    if (node.state !== 'CONNECTED') continue;
+    const model = node.models.find(({ id }) => id === modelId);
+    if (!model) continue;
+    const same = copies.get(model.fingerprint);
+    if (same) same.nodes.push(node);
+    else copies.set(model.fingerprint, { model, nodes: [node] });
+  }
+  return [...copies.values()].sort(
+    (a, b) => b.nodes.length - a.nodes.length || (a.model.fingerprint < b.model.fingerprint ? -1 : 1),
+  );
+}

@@ -1,0 +1,145 @@
+import type { ModelInfo, StageSpec } from '@pangalactic/contracts';
+import { MEMORY_HEADROOM, stageMemory, type SequenceLimits } from './memory-ledger';
+import { partitionStages, type Bin, type PlacedStage, type StageBytes } from './stage-partition';
+
+const DEFAULT_CONTEXT_LENGTH = 4096;
+const DEFAULT_SEQUENCES = 8;
+/** Shrinking the context further would make the model useless. */
+const SMALLEST_CONTEXT_LENGTH = 256;
+
+/** A node that is up and has the model. */
+export interface Candidate {
+  readonly nodeId: string;
+  readonly address: string;
+  readonly memoryBytes: number;
+  /** Taken by other pipelines, by the same ledger. */
+  readonly usedBytes: number;
+}
+
+export interface PlanOptions {
+  /** 0: as few nodes as can hold the model; n: exactly n distinct nodes. */
+  readonly stages: number;
+  /** Exactly this, instead of a default that shrinks to fit. */
+  readonly contextLength?: number;
+  readonly maxSequences?: number;
+}
+
+export interface PlannedPipeline extends SequenceLimits {
+  readonly stages: StageSpec[];
+}
+
+export type Plan = PlannedPipeline | { readonly reason: string };
+
+/**
+ * Places a model. To fit, sequences shrink before anything else, because a client only waits longer for a slot; then the
+ * pipeline takes more nodes; the context shrinks last, because a client whose prompt no longer fits is turned away.
+ */
+export function planPipeline(model: ModelInfo, candidates: readonly Candidate[], options: PlanOptions): Plan {
+  const { stages } = options;
+  if (stages > model.layers)
+    return { reason: `${stages} stages cannot share the ${model.layers} layers of ${model.id}` };
+  if (candidates.length < Math.max(stages, 1)) return { reason: tooFewNodes(model, candidates, stages) };
+  const most = Math.min(candidates.length, model.layers);
+  const counts = stages > 0 ? [stages] : Array.from({ length: most }, (_, index) => index + 1);
+  const bins = candidates.map((candidate) => ({ ...candidate, id: candidate.nodeId }));
+  const rooms = candidates.map(roomOf).sort((a, b) => b - a);
+  const sequences = options.maxSequences ?? DEFAULT_SEQUENCES;
+  const fewestSequences = options.maxSequences ?? 1;
+
+  for (const contextLength of contextLengths(model, options.contextLength)) {
+    const bytesFor = remember((maxSequences) => stageBytesTable(model, { contextLength, maxSequences }));
+    const least = wholeModel(model, { contextLength, maxSequences: fewestSequences });
+    for (const count of counts) {
+      const place = (maxSequences: number) =>
+        partitionStages(model.layers, bytesFor(maxSequences), bins, count, MEMORY_HEADROOM);
+      // Splitting never saves memory, so the sum spares the search where memory is short by far.
+      if (sum(rooms.slice(0, count)) < least || !place(fewestSequences)) continue;
+      for (let maxSequences = sequences; maxSequences >= fewestSequences; maxSequences--) {
+        const layout = place(maxSequences);
+        if (layout) return { stages: stagesOf(layout, bytesFor(maxSequences)), contextLength, maxSequences };
+      }
+    }
+  }
+  return { reason: tooLittleMemory(model, candidates, options) };
+}
+
+function stagesOf(layout: readonly PlacedStage<Candidate & Bin>[], bytes: StageBytes): StageSpec[] {
+  return layout.map(({ bin: { nodeId, address }, layers }) => ({
+    nodeId,
+    address,
+    layers,
+    memoryBytes: bytes(layers.from, layers.to),
+  }));
+}
+
+/** From the longest context to the shortest that may be offered. */
+function contextLengths(model: ModelInfo, exact: number | undefined): number[] {
+  if (exact !== undefined) return [exact];
+  const shortest = Math.min(SMALLEST_CONTEXT_LENGTH, model.contextLength);
+  const lengths: number[] = [];
+  for (
+    let length = Math.min(DEFAULT_CONTEXT_LENGTH, model.contextLength);
+    length > shortest;
+    length = Math.floor(length / 2)
+  ) {
+    lengths.push(length);
+  }
+  return [...lengths, shortest];
+}
+
+function roomOf(candidate: Candidate): number {
+  return Math.max(0, Math.floor(candidate.memoryBytes * MEMORY_HEADROOM) - candidate.usedBytes);
+}
+
+function wholeModel(model: ModelInfo, limits: SequenceLimits): number {
+  return stageMemory(model, { from: 0, to: model.layers }, limits).total;
+}
+
+function stageBytesTable(model: ModelInfo, limits: SequenceLimits): StageBytes {
+  const width = model.layers + 1;
+  const table = new Float64Array(width * width);
+  for (let from = 0; from < model.layers; from++) {
+    for (let to = from + 1; to <= model.layers; to++) {
+      table[from * width + to] = stageMemory(model, { from, to }, limits).total;
+    }
+  }
+  return (from, to) => table[from * width + to]!;
+}
+
+function tooFewNodes(model: ModelInfo, candidates: readonly Candidate[], stages: number): string {
+  if (candidates.length === 0) return `no connected node has ${model.id}`;
+  const names = candidates.map((candidate) => candidate.nodeId).sort();
+  return `${stages} stages need ${stages} nodes with ${model.id}; ${names.length} available (${names.join(', ')})`;
+}
+
+function tooLittleMemory(model: ModelInfo, candidates: readonly Candidate[], options: PlanOptions): string {
+  const limits = {
+    contextLength: contextLengths(model, options.contextLength).at(-1)!,
+    maxSequences: options.maxSequences ?? 1,
+  };
+  const room = candidates.map(roomOf);
+  const split = options.stages > 0 ? ` in ${options.stages} stages` : '';
+  return (
+    `${model.id} needs ${megabytes(wholeModel(model, limits))} or more${split} ` +
+    `(${limits.maxSequences} sequences of ${limits.contextLength} tokens); ` +
+    `${candidates.length} nodes offer ${megabytes(sum(room))} together and ${megabytes(Math.max(...room))} at most ` +
+    `(${MEMORY_HEADROOM * 100} % of their memory, less what other pipelines use)`
+  );
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+function remember<T>(compute: (key: number) => T): (key: number) => T {
+  const known = new Map<number, T>();
+  return (key) => {
+    const value = known.get(key) ?? compute(key);
+    known.set(key, value);
+    return value;
+  };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

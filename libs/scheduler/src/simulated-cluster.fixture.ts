@@ -1,0 +1,236 @@
+import { ShardState, type ModelInfo, type PipelineSpec, type ShardStatus } from '@pangalactic/contracts';
+import { advance } from './advance';
+import type { ClusterChange } from './cluster-change';
+import type { Beat, Decision, Observation } from './cluster-event';
+import { restoreCluster, type ClusterState, type StoredCluster, type WantedModels } from './cluster-state';
+
+export const HEARTBEAT_TIMEOUT_MS = 15_000;
+const BEAT_MS = 5_000;
+const SHARD_BYTES = 1_000;
+
+export function modelInfo(changes: Partial<ModelInfo> = {}): ModelInfo {
+  const layers = changes.layers ?? 6;
+  return {
+    id: 'nano',
+    fingerprint: 'f1',
+    architecture: 'llama',
+    layers,
+    hiddenSize: 64,
+    vocabSize: 512,
+    contextLength: 256,
+    heads: 4,
+    kvHeads: 2,
+    headSize: 16,
+    layerBytes: Array<number>(layers).fill(100_000),
+    embeddingBytes: 50_000,
+    outputBytes: 60_000,
+    fileBytes: 800_000,
+    ...changes,
+  };
+}
+
+export function shardStatus(pipelineId: string, state: ShardState, changes: Partial<ShardStatus> = {}): ShardStatus {
+  return { pipelineId, state, progress: 1, fault: undefined, memoryBytes: SHARD_BYTES, ...changes };
+}
+
+interface SimulatedNode {
+  readonly id: string;
+  address: string;
+  readonly memoryBytes: number;
+  models: ModelInfo[];
+  running: boolean;
+  sessionId: number;
+  readonly shards: Map<string, ShardState>;
+  /** What the next loads end in. */
+  loadsFail: boolean;
+}
+
+/** Nodes that obey the hub's commands at once, and a clock that moves when told to: the planner's world without I/O. */
+export class SimulatedCluster {
+  state: ClusterState;
+  now = 1_000_000;
+  readonly nodes = new Map<string, SimulatedNode>();
+  readonly changes: ClusterChange[] = [];
+  readonly commands: Decision[] = [];
+  private sessions = 0;
+  private term = 1;
+
+  constructor(
+    private readonly wanted: WantedModels = { models: ['nano'], stages: 0 },
+    stored: StoredCluster = { nodes: [], deployments: [], pipelines: [] },
+  ) {
+    this.state = this.restored(stored, wanted);
+  }
+
+  /** A node process starts and registers, holding nothing. */
+  start(id: string, options: { memoryBytes?: number; models?: ModelInfo[]; address?: string } = {}): void {
+    const before = this.nodes.get(id);
+    this.nodes.set(id, {
+      id,
+      address: options.address ?? before?.address ?? `${id}:7200`,
+      memoryBytes: options.memoryBytes ?? before?.memoryBytes ?? 1e9,
+      models: options.models ?? before?.models ?? [modelInfo()],
+      running: true,
+      sessionId: 0,
+      shards: new Map(),
+      loadsFail: false,
+    });
+    this.register(id);
+  }
+
+  /** Opens a new session of a running node, which reports what it holds. */
+  register(id: string): void {
+    const node = this.node(id);
+    node.sessionId = ++this.sessions;
+    this.observe({
+      kind: 'node_registered',
+      at: this.now,
+      sessionId: node.sessionId,
+      identity: {
+        id,
+        address: node.address,
+        computeType: 'cpu',
+        simulated: false,
+        memoryBytes: node.memoryBytes,
+        version: '1',
+      },
+      inventory: { models: node.models, rejected: [] },
+      shards: [...node.shards].map(([pipelineId, state]) => shardStatus(pipelineId, state)),
+    });
+  }
+
+  /** The process dies; the hub sees the session break and its probe fail. */
+  kill(id: string): void {
+    this.node(id).running = false;
+    this.disconnect(id);
+    this.observe({ kind: 'probe_failed', at: this.now, ...this.session(id) });
+  }
+
+  /** The process is told to stop: it takes leave, finishes what runs and beats no more. */
+  leave(id: string): void {
+    this.observe({ kind: 'node_left', at: this.now, ...this.session(id) });
+    this.node(id).running = false;
+  }
+
+  disconnect(id: string): void {
+    this.observe({ kind: 'session_closed', at: this.now, ...this.session(id) });
+  }
+
+  report(id: string, pipelineId: string, state: ShardState, changes: Partial<ShardStatus> = {}): void {
+    const node = this.node(id);
+    if (state === ShardState.SHARD_STATE_GONE) node.shards.delete(pipelineId);
+    else node.shards.set(pipelineId, state);
+    const status = shardStatus(pipelineId, state, changes);
+    this.observe({ kind: 'shard_status', at: this.now, status, ...this.session(id) });
+  }
+
+  breakPipeline(id: string, reason = 'the engine failed'): void {
+    const { spec } = this.state.pipelines.get(id)!;
+    const head = spec.stages[0]!.nodeId;
+    const fault = { stage: 0, nodeId: head, reason };
+    this.report(head, id, ShardState.SHARD_STATE_BROKEN, { fault });
+  }
+
+  /** Lets time pass while the running nodes beat. */
+  pass(milliseconds: number): void {
+    const end = this.now + milliseconds;
+    while (this.now < end) {
+      this.now = Math.min(end, this.now + BEAT_MS);
+      this.observe({ kind: 'tick', at: this.now, beats: this.beats() });
+    }
+  }
+
+  /** The hub process is replaced: only what it stored is left, and no session. */
+  restartHub(changes: { wanted?: WantedModels } = {}): void {
+    this.term++;
+    this.state = this.restored(storedPart(this.state), changes.wanted ?? this.wanted);
+    this.commands.length = 0;
+  }
+
+  observe(...observations: Observation[]): void {
+    const result = advance(this.state, observations, this.now);
+    this.state = result.state;
+    this.changes.push(...result.changes);
+    this.commands.push(...result.decisions);
+    for (const decision of result.decisions) this.obey(decision);
+  }
+
+  /** Pipelines by state, e.g. { READY: ['nano-1-1'] }. */
+  get pipelines(): Record<string, string[]> {
+    const byState: Record<string, string[]> = {};
+    for (const [id, { state }] of this.state.pipelines) (byState[state] ??= []).push(id);
+    return byState;
+  }
+
+  get commandKinds(): string[] {
+    return this.commands.map(({ kind }) => kind);
+  }
+
+  node(id: string): SimulatedNode {
+    const node = this.nodes.get(id);
+    if (!node) throw new Error(`no node ${id}`);
+    return node;
+  }
+
+  private session(id: string): { nodeId: string; sessionId: number } {
+    return { nodeId: id, sessionId: this.node(id).sessionId };
+  }
+
+  private beats(): Beat[] {
+    return [...this.nodes.values()]
+      .filter((node) => node.running)
+      .map(({ id, sessionId, shards }) => {
+        const stageTimes = [...shards.keys()].map((pipelineId) => ({
+          pipelineId,
+          decodeStepMs: 1,
+          prefillTokenMs: 1,
+          runningSequences: 0,
+        }));
+        return { nodeId: id, sessionId, at: this.now, stageTimes };
+      });
+  }
+
+  private obey(decision: Decision): void {
+    if (decision.kind === 'unload') {
+      const node = this.node(decision.nodeId);
+      if (node.running && node.sessionId === decision.sessionId) {
+        this.report(node.id, decision.pipelineId, ShardState.SHARD_STATE_GONE);
+      }
+    }
+    if (decision.kind !== 'load') return;
+    const spec = this.state.pipelines.get(decision.pipelineId)?.spec;
+    // Tail first: a head is READY only after every stage behind it.
+    for (const { nodeId } of [...(spec?.stages ?? [])].reverse()) this.load(nodeId, spec!);
+  }
+
+  private load(nodeId: string, spec: PipelineSpec): void {
+    const node = this.node(nodeId);
+    if (!node.running) return;
+    const fault = { stage: 0, nodeId, reason: 'no space left' };
+    if (node.loadsFail) this.report(nodeId, spec.id, ShardState.SHARD_STATE_BROKEN, { fault });
+    else if (spec.stages.every((stage) => this.node(stage.nodeId).running) || spec.stages[0]?.nodeId !== nodeId) {
+      this.report(nodeId, spec.id, ShardState.SHARD_STATE_READY);
+    } else this.report(nodeId, spec.id, ShardState.SHARD_STATE_LOADING);
+  }
+
+  private restored(stored: StoredCluster, wanted: WantedModels): ClusterState {
+    return restoreCluster(stored, { term: this.term, heartbeatTimeoutMs: HEARTBEAT_TIMEOUT_MS, wanted }, this.now);
+  }
+}
+
+/** What a hub finds after a restart, through the same JSON that a repository holds. */
+function storedPart(state: ClusterState): StoredCluster {
+  const stored: StoredCluster = {
+    nodes: [...state.nodes.values()].map(({ id, address, computeType, simulated, memoryBytes, version }) => ({
+      id,
+      address,
+      computeType,
+      simulated,
+      memoryBytes,
+      version,
+    })),
+    deployments: [...state.deployments.keys()],
+    pipelines: [...state.pipelines.values()],
+  };
+  return JSON.parse(JSON.stringify(stored)) as StoredCluster;
+}
