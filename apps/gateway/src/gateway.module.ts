@@ -1,0 +1,55 @@
+import { Module } from '@nestjs/common';
+import type { DynamicModule } from '@nestjs/common';
+import { APP_FILTER } from '@nestjs/core';
+import { AuthModule } from '@pangalactic/auth';
+import { GATEWAY_CONFIG } from '@pangalactic/config';
+import type { GatewayConfig } from '@pangalactic/config';
+import { READINESS_CHECKS } from '@pangalactic/lifecycle';
+import type { ReadinessCheck } from '@pangalactic/lifecycle';
+import { loggingModule, metricsModule } from '@pangalactic/observability';
+import { GenerationService } from './generation/generation.service';
+import { RouteReadiness } from './health/route-readiness';
+import { RequestTracker } from './http/request-tracker';
+import { GatewayMetrics } from './metrics/gateway-metrics';
+import { METRIC_PROVIDERS } from './metrics/metric-providers';
+import { ModelCache } from './models/model-cache';
+import { NodeClients } from './models/node-clients';
+import { ChatCompletionsController } from './openai/chat-completions.controller';
+import { CompletionResponder } from './openai/completion-responder';
+import { CompletionsController } from './openai/completions.controller';
+import { ModelsController } from './openai/models.controller';
+import { OpenAiErrorFilter } from './openai/openai-error.filter';
+import { PipelineDispatcher } from './routing/pipeline-dispatcher';
+import { RouteDirectory } from './routing/route-directory';
+import { RouteWatcher } from './routing/route-watcher';
+
+@Module({})
+export class GatewayModule {
+  static forRoot(config: GatewayConfig): DynamicModule {
+    return {
+      module: GatewayModule,
+      imports: [loggingModule('gateway', config.logLevel), metricsModule(), AuthModule.forRoot(config)],
+      controllers: [ChatCompletionsController, CompletionsController, ModelsController],
+      providers: [
+        { provide: GATEWAY_CONFIG, useValue: config },
+        { provide: APP_FILTER, useClass: OpenAiErrorFilter },
+        ...METRIC_PROVIDERS,
+        GatewayMetrics,
+        RequestTracker,
+        RouteDirectory,
+        RouteWatcher,
+        PipelineDispatcher,
+        NodeClients,
+        ModelCache,
+        GenerationService,
+        CompletionResponder,
+        RouteReadiness,
+        {
+          provide: READINESS_CHECKS,
+          useFactory: (routes: RouteReadiness): ReadinessCheck[] => [routes],
+          inject: [RouteReadiness],
+        },
+      ],
+    };
+  }
+}

@@ -1,0 +1,87 @@
+import { randomUUID } from 'node:crypto';
+import { FinishReason, PangalacticError } from '@pangalactic/contracts';
+import type { Accepted, Finished, GeneratedToken, GenerateRequest } from '@pangalactic/contracts';
+import type { LoadedModel } from '../models/loaded-model';
+import type { PipelineRoute } from '../routing/route-table';
+import { CompletionText } from './completion-text';
+import type { FinishReasonName, GenerationEvent } from './generation-event';
+import type { GenerationSpec } from './generation-spec';
+import { encodePrompt, promptField } from './prompt';
+import type { MatchedText } from './stop-matcher';
+import { tokenBudget } from './token-budget';
+import { Transcript } from './transcript';
+
+/** The state of one completion. It belongs to the request, so it outlives the attempts to compute it. */
+export class Sequence {
+  private readonly transcript: Transcript;
+  private readonly text: CompletionText;
+  private accepted = false;
+  private cachedTokens = 0;
+
+  /** @throws PangalacticError `invalid_request` when the prompt does not fit the model's vocabulary */
+  constructor(
+    private readonly spec: GenerationSpec,
+    model: LoadedModel,
+  ) {
+    this.transcript = new Transcript(model.fingerprint, encodePrompt(model, spec.prompt));
+    this.text = new CompletionText(model.tokenizer, spec.stop);
+  }
+
+  get fingerprint(): string {
+    return this.transcript.fingerprint;
+  }
+
+  get promptTokens(): number {
+    return this.transcript.promptIds.length;
+  }
+
+  get completionTokens(): number {
+    return this.transcript.emittedIds.length;
+  }
+
+  /** @throws PangalacticError `context_length_exceeded` */
+  requestFor({ pipelineId, contextLength }: PipelineRoute): GenerateRequest {
+    const { prompt, maxTokens, sampling, seed } = this.spec;
+    return {
+      pipelineId,
+      attemptId: randomUUID(),
+      promptIds: [...this.transcript.promptIds],
+      emittedIds: [...this.transcript.emittedIds],
+      maxTokens: tokenBudget(this.promptTokens, contextLength, maxTokens, promptField(prompt)),
+      sampling,
+      seed,
+      choiceIndex: 0,
+    };
+  }
+
+  /** @returns nothing when an earlier attempt was accepted already: the client learns of the first one only */
+  onAccepted({ cachedTokens }: Accepted): GenerationEvent | undefined {
+    if (this.accepted) return undefined;
+    this.accepted = true;
+    this.cachedTokens = cachedTokens;
+    return { kind: 'accepted', fingerprint: this.fingerprint };
+  }
+
+  /** @returns undefined for a token that is known already */
+  onToken({ index, id }: GeneratedToken): MatchedText | undefined {
+    if (!this.accepted) throw new PangalacticError('invalid_frame', 'a token arrived before the sequence was accepted');
+    return this.transcript.append(index, id) ? this.text.push(id) : undefined;
+  }
+
+  onFinished({ reason, completionTokens }: Finished): GenerationEvent[] {
+    if (completionTokens !== this.completionTokens) {
+      throw new PangalacticError(
+        'invalid_frame',
+        `the head finished after ${completionTokens} tokens, but ${this.completionTokens} arrived`,
+      );
+    }
+    const rest = this.text.finish();
+    const finished = this.finished(!rest.stopped && reason === FinishReason.FINISH_REASON_LENGTH ? 'length' : 'stop');
+    return rest.text ? [{ kind: 'text', text: rest.text }, finished] : [finished];
+  }
+
+  finished(reason: FinishReasonName): GenerationEvent {
+    const { promptTokens, completionTokens, cachedTokens } = this;
+    return { kind: 'finished', reason, usage: { promptTokens, completionTokens, cachedTokens } };
+  }
+}

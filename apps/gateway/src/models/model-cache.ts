@@ -1,0 +1,81 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { PangalacticError, toPangalacticError } from '@pangalactic/contracts';
+import type { PipelineRoute } from '../routing/route-table';
+import { loadModel } from './loaded-model';
+import type { LoadedModel } from './loaded-model';
+import { NodeClients } from './node-clients';
+
+/** A tokenizer of 128,000 tokens takes some ten megabytes. */
+const MAX_CACHED_MODELS = 8;
+const FETCH_DEADLINE_MS = 15_000;
+/** The largest vocabularies make headers of about 20 MB. */
+const MAX_HEADER_BYTES = 128 * 1024 * 1024;
+
+/** Tokenizers and chat templates by the fingerprint of the weights, fetched once from whichever stage answers. */
+@Injectable()
+export class ModelCache {
+  private readonly logger = new Logger(ModelCache.name);
+  /** In the order of last use. Concurrent requests share the promise. */
+  private readonly models = new Map<string, Promise<LoadedModel>>();
+
+  constructor(private readonly nodes: NodeClients) {}
+
+  /** @throws PangalacticError `service_unavailable`, `corrupt_model_file` or `unsupported_tokenizer`; the next call tries again */
+  async get(route: PipelineRoute): Promise<LoadedModel> {
+    const { fingerprint } = route;
+    const model = this.models.get(fingerprint) ?? this.fetch(route);
+    this.models.delete(fingerprint);
+    this.models.set(fingerprint, model);
+    for (const oldest of this.models.keys()) {
+      if (this.models.size <= MAX_CACHED_MODELS) break;
+      this.models.delete(oldest);
+    }
+    try {
+      return await model;
+    } catch (error) {
+      if (this.models.get(fingerprint) === model) this.models.delete(fingerprint);
+      throw error;
+    }
+  }
+
+  private async fetch(route: PipelineRoute): Promise<LoadedModel> {
+    const { fingerprint, modelId } = route;
+    const model = loadModel(fingerprint, await this.headerOfAnyStage(route));
+    this.logger.log({ event: 'model_header_loaded', modelId, fingerprint });
+    return model;
+  }
+
+  /** Every stage has read the same file. */
+  private async headerOfAnyStage({ fingerprint, modelId, addresses }: PipelineRoute): Promise<Buffer> {
+    let failure: unknown;
+    for (const address of addresses) {
+      try {
+        return await this.readHeader(address, fingerprint);
+      } catch (error) {
+        failure = error;
+        this.logger.warn({ event: 'model_header_failed', modelId, address, error: toPangalacticError(error).message });
+      }
+    }
+    throw new PangalacticError('service_unavailable', `No node could send the tokenizer of the model '${modelId}'.`, {
+      cause: failure,
+    });
+  }
+
+  private async readHeader(address: string, fingerprint: string): Promise<Buffer> {
+    const { client, release } = this.nodes.borrow(address);
+    try {
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      for await (const { data } of client.readModelHeader({ fingerprint }, { deadlineMs: FETCH_DEADLINE_MS })) {
+        bytes += data.length;
+        if (bytes > MAX_HEADER_BYTES) {
+          throw new PangalacticError('corrupt_model_file', `the model header exceeds ${MAX_HEADER_BYTES} bytes`);
+        }
+        chunks.push(data);
+      }
+      return Buffer.concat(chunks);
+    } finally {
+      release();
+    }
+  }
+}

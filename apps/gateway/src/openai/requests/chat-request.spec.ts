@@ -1,0 +1,201 @@
+import { describe, expect, it } from 'vitest';
+import { parseChatRequest } from './chat-request';
+
+const messages = [{ role: 'user', content: 'Hello' }];
+const parse = (fields: object) => parseChatRequest({ model: 'nano', messages, ...fields });
+
+function failure(parseIt: () => unknown): unknown {
+  try {
+    parseIt();
+  } catch (error) {
+    const { code, param, message } = error as { code: string; param?: string; message: string };
+    return [code, param, message];
+  }
+  return 'accepted';
+}
+
+describe('parseChatRequest', () => {
+  it('fills in the defaults', () => {
+    expect(parse({})).toEqual({
+      model: 'nano',
+      messages,
+      temperature: 1,
+      topP: 1,
+      maxTokens: undefined,
+      stop: [],
+      seed: undefined,
+      stream: false,
+      includeUsage: false,
+    });
+  });
+
+  it.each([
+    [
+      { temperature: 0, top_p: 0.5 },
+      { temperature: 0, topP: 0.5 },
+    ],
+    [
+      { temperature: null, top_p: null, stop: null, seed: null, max_tokens: null },
+      { temperature: 1, stop: [] },
+    ],
+    [{ max_tokens: 5 }, { maxTokens: 5 }],
+    [{ max_tokens: 5, max_completion_tokens: 7 }, { maxTokens: 7 }],
+    [{ stop: 'END' }, { stop: ['END'] }],
+    [{ stop: ['a', 'b', 'c', 'd', 'e'] }, { stop: ['a', 'b', 'c', 'd', 'e'] }],
+    [{ seed: 42 }, { seed: 42 }],
+    [{ seed: -1 }, { seed: 2 ** 53 - 1 }],
+    [{ seed: 2 ** 60 }, { seed: 0 }],
+    [
+      { stream: true, stream_options: { include_usage: true } },
+      { stream: true, includeUsage: true },
+    ],
+    [
+      { stream: true, stream_options: null },
+      { stream: true, includeUsage: false },
+    ],
+    [{ user: 'me', something_new: { a: 1 } }, { model: 'nano' }],
+  ])('%j becomes %j', (fields, expected) => {
+    expect(parse(fields)).toMatchObject(expected);
+  });
+
+  it.each([
+    [
+      { role: 'developer', content: 'x' },
+      { role: 'system', content: 'x' },
+    ],
+    [
+      { role: 'user', content: [{ type: 'text', text: 'a' }] },
+      { role: 'user', content: 'a' },
+    ],
+    [
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 'a' },
+          { type: 'text', text: 'b' },
+        ],
+      },
+      { role: 'user', content: 'a\nb' },
+    ],
+    [
+      { role: 'assistant', content: 'x', tool_calls: [], refusal: null },
+      { role: 'assistant', content: 'x' },
+    ],
+  ])('message %j becomes %j', (message, expected) => {
+    expect(parse({ messages: [message] }).messages).toEqual([expected]);
+  });
+
+  it.each([
+    ['model', { model: undefined }, "'model' is required: it must be the id of a model."],
+    ['model', { model: '' }, `'model' must be the id of a model, not "".`],
+    ['messages', { messages: undefined }, "'messages' is required: it must be a list of messages."],
+    ['messages', { messages: [] }, "'messages' must be a list of at least one message, not []."],
+    ['messages', { messages: 'Hi' }, `'messages' must be a list of messages, not "Hi".`],
+    ['messages[0]', { messages: ['Hi'] }, `'messages[0]' must be an object with "role" and "content", not "Hi".`],
+    [
+      'messages[0].role',
+      { messages: [{ role: 'boss', content: 'x' }] },
+      `'messages[0].role' must be one of "system", "developer", "user", "assistant", not "boss".`,
+    ],
+    [
+      'messages[0].content',
+      { messages: [{ role: 'user' }] },
+      `'messages[0].content' is required: it must be a string or a list of text parts such as {"type": "text", "text": "Hello"}.`,
+    ],
+    [
+      'messages[0].content[0].text',
+      { messages: [{ role: 'user', content: [{ type: 'text', text: 1 }] }] },
+      `'messages[0].content[0].text' must be a string, not 1.`,
+    ],
+    ['temperature', { temperature: 2.1 }, "'temperature' must be a number from 0 to 2, not 2.1."],
+    ['temperature', { temperature: '1' }, `'temperature' must be a number from 0 to 2, not "1".`],
+    ['top_p', { top_p: 0 }, "'top_p' must be a number above 0 and up to 1, not 0."],
+    ['max_tokens', { max_tokens: 0 }, "'max_tokens' must be a whole number of at least 1, not 0."],
+    ['max_tokens', { max_tokens: 1.5 }, "'max_tokens' must be a whole number of at least 1, not 1.5."],
+    ['stop', { stop: '' }, `'stop' must be a string of 1 to 1024 characters or a list of up to 16 of them, not "".`],
+    [
+      'stop',
+      { stop: ['a', 1] },
+      `'stop' must be a string of 1 to 1024 characters or a list of up to 16 of them, not ["a",1].`,
+    ],
+    ['seed', { seed: 1.5 }, "'seed' must be a whole number, not 1.5."],
+    ['stream', { stream: 'yes' }, `'stream' must be true or false, not "yes".`],
+    [
+      'stream_options',
+      { stream_options: { include_usage: true } },
+      `'stream_options' must be left out unless "stream" is true, not {"include_usage":true}.`,
+    ],
+    [
+      'stream_options.include_usage',
+      { stream: true, stream_options: { include_usage: 1 } },
+      `'stream_options.include_usage' must be true or false, not 1.`,
+    ],
+  ])('refuses a wrong %s: %j', (param, fields, message) => {
+    expect(failure(() => parse(fields))).toEqual(['invalid_request', param, message]);
+  });
+
+  it.each([[null], [[]], ['text'], [undefined]])('refuses the body %j', (body) => {
+    expect(failure(() => parseChatRequest(body))).toEqual([
+      'invalid_request',
+      undefined,
+      'The request body must be a JSON object.',
+    ]);
+  });
+
+  it.each<[string, unknown]>([
+    ['tools', [{ type: 'function', function: { name: 'f' } }]],
+    ['tool_choice', 'auto'],
+    ['functions', [{ name: 'f' }]],
+    ['response_format', { type: 'json_object' }],
+    ['logprobs', true],
+    ['top_logprobs', 3],
+    ['logit_bias', { 5: 1 }],
+    ['frequency_penalty', 0.5],
+    ['presence_penalty', -0.5],
+    ['n', 2],
+    ['audio', { voice: 'x' }],
+    ['modalities', ['text', 'audio']],
+    ['prediction', { type: 'content', content: 'x' }],
+    ['top_k', 40],
+  ])('does not drop %s silently', (param, value) => {
+    expect(failure(() => parse({ [param]: value }))).toEqual([
+      'unsupported_parameter',
+      param,
+      expect.stringContaining(`'${param}'`),
+    ]);
+  });
+
+  it.each([
+    ['messages[0].role', { role: 'tool', content: 'x', tool_call_id: '1' }],
+    ['messages[0].tool_calls', { role: 'assistant', content: '', tool_calls: [{ id: '1' }] }],
+    ['messages[0].content[0].type', { role: 'user', content: [{ type: 'image_url', image_url: { url: 'x' } }] }],
+  ])('names %s of a message that asks for more than text', (param, message) => {
+    expect(failure(() => parse({ messages: [message] }))).toEqual([
+      'unsupported_parameter',
+      param,
+      expect.stringContaining('not supported'),
+    ]);
+  });
+
+  it('accepts the values that ask for nothing', () => {
+    const neutral = {
+      tools: [],
+      tool_choice: 'none',
+      response_format: { type: 'text' },
+      logprobs: false,
+      top_logprobs: 0,
+      logit_bias: {},
+      frequency_penalty: 0,
+      presence_penalty: null,
+      n: 1,
+      audio: null,
+      modalities: ['text'],
+    };
+    expect(failure(() => parse(neutral))).toBe('accepted');
+  });
+
+  it('shortens long values in its messages', () => {
+    const [, , message] = failure(() => parse({ temperature: 'x'.repeat(10_000) })) as [string, string, string];
+    expect(message.length).toBeLessThan(200);
+  });
+});

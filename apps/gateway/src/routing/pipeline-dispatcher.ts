@@ -1,0 +1,86 @@
+import { Injectable } from '@nestjs/common';
+import { PangalacticError } from '@pangalactic/contracts';
+import { pickRoute } from './pick-route';
+import { RouteDirectory } from './route-directory';
+import type { PipelineRoute } from './route-table';
+
+/** Requests without a route that may wait at once; each holds its body in memory. */
+const MAX_WAITING = 1024;
+
+export interface RouteDemand {
+  readonly modelId: string;
+  /** Set once a sequence is bound to certain weights. */
+  readonly fingerprint: string | undefined;
+  /** Pipelines that failed this request: taken only when there is no other. */
+  readonly avoid: ReadonlySet<string>;
+}
+
+/** A request's place in a pipeline's count of outstanding work. */
+export interface PipelineLease {
+  readonly route: PipelineRoute;
+  readonly release: () => void;
+}
+
+/** Decides which pipeline serves a request, and lets requests wait while there is none. */
+@Injectable()
+export class PipelineDispatcher {
+  private readonly outstanding = new Map<string, number>();
+  private waiting = 0;
+
+  constructor(private readonly directory: RouteDirectory) {}
+
+  /**
+   * @param signal ends the wait; its reason is thrown
+   * @throws PangalacticError `model_not_found`, or `queue_full` when too many requests wait already
+   */
+  async acquire(demand: RouteDemand, signal: AbortSignal): Promise<PipelineLease> {
+    for (;;) {
+      const route = this.choose(demand);
+      if (route) return this.lease(route);
+      await this.waitForTable(signal);
+    }
+  }
+
+  /** Pipelines that may serve the model now. */
+  pipelinesOf(modelId: string): string[] {
+    return (this.directory.current?.routesOf(modelId) ?? []).map((route) => route.pipelineId);
+  }
+
+  private choose({ modelId, fingerprint, avoid }: RouteDemand): PipelineRoute | undefined {
+    const table = this.directory.current;
+    if (table && !table.knows(modelId)) throw modelNotFound(modelId);
+    const routes = (table?.routesOf(modelId) ?? []).filter(
+      (route) => fingerprint === undefined || route.fingerprint === fingerprint,
+    );
+    const untried = routes.filter((route) => !avoid.has(route.pipelineId));
+    const outstanding = (pipelineId: string) => this.outstanding.get(pipelineId) ?? 0;
+    return pickRoute(untried.length > 0 ? untried : routes, outstanding, Math.random());
+  }
+
+  private lease(route: PipelineRoute): PipelineLease {
+    const { pipelineId } = route;
+    this.outstanding.set(pipelineId, (this.outstanding.get(pipelineId) ?? 0) + 1);
+    const release = () => {
+      const left = (this.outstanding.get(pipelineId) ?? 0) - 1;
+      if (left > 0) this.outstanding.set(pipelineId, left);
+      else this.outstanding.delete(pipelineId);
+    };
+    return { route, release };
+  }
+
+  private async waitForTable(signal: AbortSignal): Promise<void> {
+    if (this.waiting >= MAX_WAITING) {
+      throw new PangalacticError('queue_full', `${MAX_WAITING} requests are waiting for a pipeline already.`);
+    }
+    this.waiting += 1;
+    try {
+      await this.directory.changed(signal);
+    } finally {
+      this.waiting -= 1;
+    }
+  }
+}
+
+export function modelNotFound(modelId: string): PangalacticError {
+  return new PangalacticError('model_not_found', `The model '${modelId}' does not exist.`, { param: 'model' });
+}

@@ -1,0 +1,115 @@
+import { freePort, until } from '@pangalactic/testing';
+import { afterEach, describe, expect, it } from 'vitest';
+import { post, readEvents, startGateway, untilReady } from './gateway-harness';
+import type { RunningGateway } from './gateway-harness';
+import { goldenCase } from './golden';
+import { answer } from './scripted-cluster';
+
+const hello = goldenCase(0);
+const CHAT = { model: 'pangalactic-nano', messages: hello.messages };
+
+let gateway: RunningGateway;
+afterEach(() => gateway.stop());
+
+async function probe(path: string): Promise<[number, string]> {
+  const response = await fetch(`${gateway.url}${path}`);
+  return [response.status, await response.text()];
+}
+
+describe('probes', () => {
+  it('need no key; ready has exactly one body', async () => {
+    gateway = await startGateway({ GATEWAY_API_KEY: 'sk-key' });
+    await untilReady(gateway.url);
+    expect(await probe('/readyz')).toEqual([200, '{"ready": true}']);
+    expect((await probe('/healthz'))[0]).toBe(200);
+    expect((await probe('/metrics'))[0]).toBe(200);
+  });
+
+  it('are ready before any model is deployed', async () => {
+    gateway = await startGateway({}, (cluster) => cluster.publish({ routes: [], deployedModels: [] }));
+    await untilReady(gateway.url);
+    expect(await (await fetch(`${gateway.url}/v1/models`)).json()).toEqual({ object: 'list', data: [] });
+  });
+
+  it('say why not: no hub has answered yet', async () => {
+    gateway = await startGateway({ GATEWAY_HUB_ADDR: `127.0.0.1:${await freePort()}` });
+    expect((await probe('/healthz'))[0]).toBe(200);
+    const [status, body] = await probe('/readyz');
+    expect([status, JSON.parse(body)]).toEqual([
+      503,
+      { ready: false, reasons: ['no route table yet: the hub has not answered'] },
+    ]);
+    const models = await fetch(`${gateway.url}/v1/models`);
+    expect([models.status, await models.json()]).toMatchObject([503, { error: { code: 'service_unavailable' } }]);
+  });
+
+  it('say why not: a model without a pipeline', async () => {
+    gateway = await startGateway({}, (cluster) =>
+      cluster.publish({ routes: [], deployedModels: ['pangalactic-nano'] }),
+    );
+    await until(async () => (await probe('/readyz'))[1].includes('no pipeline is ready'), {
+      timeoutMs: 5_000,
+      message: 'the reason',
+    });
+    const model = await fetch(`${gateway.url}/v1/models/pangalactic-nano`);
+    expect([model.status, await model.json()]).toMatchObject([503, { error: { code: 'model_not_ready' } }]);
+  });
+});
+
+describe('metrics', () => {
+  it('count requests and tokens, with bounded labels', async () => {
+    gateway = await startGateway();
+    gateway.cluster.script = () => answer(hello.completionIds);
+    await untilReady(gateway.url);
+    await readEvents(await post(gateway.url, '/v1/chat/completions', { ...CHAT, stream: true }));
+    await post(gateway.url, '/v1/chat/completions', CHAT);
+    await post(gateway.url, '/v1/chat/completions', { ...CHAT, model: 'made-up-name' });
+    await fetch(`${gateway.url}/made/up/path`);
+
+    const tokens = hello.completionIds.length;
+    const [, text] = await probe('/metrics');
+    const lines = text.split('\n');
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        'pangalactic_http_requests_total{method="POST",route="/v1/chat/completions",status="200"} 2',
+        'pangalactic_http_requests_total{method="POST",route="/v1/chat/completions",status="404"} 1',
+        'pangalactic_http_requests_total{method="GET",route="unmatched",status="404"} 1',
+        'pangalactic_num_requests_waiting 0',
+        'pangalactic_num_requests_running 0',
+        'pangalactic_time_to_first_token_seconds_count{model="pangalactic-nano"} 2',
+        `pangalactic_inter_token_latency_seconds_count{model="pangalactic-nano"} ${2 * (tokens - 1)}`,
+        'pangalactic_e2e_request_latency_seconds_count{model="pangalactic-nano"} 2',
+        `pangalactic_prompt_tokens_total{model="pangalactic-nano"} ${2 * hello.prompt_ids.length}`,
+        `pangalactic_generation_tokens_total{model="pangalactic-nano"} ${2 * tokens}`,
+        'pangalactic_request_success_total{model="pangalactic-nano",finished_reason="stop"} 2',
+      ]),
+    );
+    expect(text).not.toMatch(/made-up-name|made\/up/);
+  });
+});
+
+describe('draining', () => {
+  it('finishes the streams in flight, not ready meanwhile', async () => {
+    gateway = await startGateway();
+    let proceed: () => void;
+    const held = new Promise<void>((resolve) => (proceed = resolve));
+    gateway.cluster.script = async function* () {
+      for await (const response of answer(hello.completionIds)) {
+        yield response;
+        if (response.token?.index === 2) await held;
+      }
+    };
+    await untilReady(gateway.url);
+    const response = await post(gateway.url, '/v1/chat/completions', { ...CHAT, stream: true });
+    await until(() => gateway.cluster.calls[0]!.taken > 3, { timeoutMs: 5_000, message: 'the first tokens' });
+
+    const closed = gateway.app.close();
+    await until(async () => (await probe('/readyz'))[0] === 503, { timeoutMs: 5_000, message: 'not ready' });
+    expect(JSON.parse((await probe('/readyz'))[1])).toEqual({ ready: false, reasons: ['draining'] });
+    proceed!();
+    const events = await readEvents(response);
+    expect(events.map((event) => event.choices[0]!.delta!.content ?? '').join('')).toBe(hello.text);
+    await closed;
+    await expect(fetch(`${gateway.url}/healthz`)).rejects.toThrow();
+  });
+});

@@ -1,0 +1,155 @@
+import { PangalacticError } from '@pangalactic/contracts';
+import { freePort, until } from '@pangalactic/testing';
+import { afterEach, describe, expect, it } from 'vitest';
+import { post, startGateway, untilReady } from './gateway-harness';
+import type { RunningGateway } from './gateway-harness';
+import { goldenCase } from './golden';
+import { answer, untilAborted } from './scripted-cluster';
+import type { ScriptedCluster } from './scripted-cluster';
+
+const hello = goldenCase(0);
+const CHAT = { model: 'pangalactic-nano', messages: hello.messages };
+const WITHOUT_PIPELINE = { routes: [], deployedModels: ['pangalactic-nano'] };
+
+let gateway: RunningGateway | undefined;
+afterEach(async () => {
+  await gateway?.stop();
+  gateway = undefined;
+});
+
+async function start(environment: Record<string, string>, prepare?: (cluster: ScriptedCluster) => void) {
+  gateway = await startGateway(environment, prepare);
+  gateway.cluster.script = () => answer(hello.completionIds);
+  return gateway;
+}
+
+async function outcome(response: Promise<Response>): Promise<[number, string | undefined]> {
+  const { status, ...answered } = await response.then(async (got) => ({ status: got.status, body: await got.json() }));
+  const body = answered.body as { error?: { code: string }; choices?: { message: { content: string } }[] };
+  return [status, body.error?.code ?? body.choices?.[0]?.message.content];
+}
+
+const chat = () => outcome(post(gateway!.url, '/v1/chat/completions', CHAT));
+const pipelinesTried = () => gateway!.cluster.calls.map((call) => call.request.pipelineId);
+
+describe('a request without a route', () => {
+  it('waits for one', async () => {
+    const { cluster } = await start({}, (prepared) => prepared.publish(WITHOUT_PIPELINE));
+    const answered = chat();
+    await until(async () => (await metric('pangalactic_num_requests_waiting')) === 1, {
+      timeoutMs: 5_000,
+      message: 'the request in the queue',
+    });
+    cluster.deploy('late');
+    expect(await answered).toEqual([200, hello.text]);
+  });
+
+  it('is told to come back later when none appears in time', async () => {
+    await start({ GATEWAY_QUEUE_TIMEOUT_S: '1' }, (prepared) => prepared.publish(WITHOUT_PIPELINE));
+    const response = await post(gateway!.url, '/v1/chat/completions', { ...CHAT, stream: true });
+    expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1']);
+    expect(await response.json()).toMatchObject({ error: { code: 'model_not_ready', type: 'server_error' } });
+  });
+
+  it('is also told so when every pipeline stays full', async () => {
+    const { cluster } = await start({ GATEWAY_QUEUE_TIMEOUT_S: '1' });
+    cluster.script = async function* (_request, signal) {
+      await untilAborted(signal);
+    };
+    expect(await chat()).toEqual([503, 'model_not_ready']);
+    await until(() => cluster.calls[0]!.cancelled, { timeoutMs: 5_000, message: 'the cancelled call' });
+  });
+});
+
+describe('a pipeline that fails before the first token', () => {
+  it.each(['pipeline_broken', 'pipeline_not_found', 'queue_full'] as const)(
+    'with %s is replaced by another',
+    async (code) => {
+      const { cluster } = await start({}, (prepared) => prepared.deploy('p1', 'p2'));
+      let first: string | undefined;
+      cluster.script = (request) => {
+        first ??= request.pipelineId;
+        if (request.pipelineId === first) throw new PangalacticError(code, 'not here');
+        return answer(hello.completionIds);
+      };
+      expect(await chat()).toEqual([200, hello.text]);
+      expect(pipelinesTried().sort()).toEqual(['p1', 'p2']);
+      const [one, two] = cluster.calls.map((call) => call.request);
+      expect(one!.seed).toBe(two!.seed);
+    },
+  );
+
+  it('is tried again when it is the only one, also after it had accepted the sequence', async () => {
+    const { cluster } = await start({});
+    cluster.script = async function* () {
+      if (cluster.calls.length > 1) return yield* answer(hello.completionIds);
+      yield { accepted: { promptTokens: 1, cachedTokens: 0 } };
+      throw new PangalacticError('pipeline_broken', 'stage 1 is gone');
+    };
+    expect(await chat()).toEqual([200, hello.text]);
+    expect(pipelinesTried()).toEqual(['p1', 'p1']);
+  });
+
+  it('is not fed the same request for ever', async () => {
+    const { cluster } = await start({});
+    cluster.script = async function* () {
+      yield { accepted: { promptTokens: 1, cachedTokens: 0 } };
+      throw new PangalacticError('pipeline_broken', 'poisoned');
+    };
+    expect(await chat()).toEqual([503, 'pipeline_broken']);
+    expect(pipelinesTried()).toHaveLength(3);
+  });
+
+  it('because its head does not answer at all is left for another', async () => {
+    const nobody = `127.0.0.1:${await freePort()}`;
+    const { cluster } = await start({ GATEWAY_QUEUE_TIMEOUT_S: '1' }, (prepared) =>
+      prepared.deploy(prepared.route('dead', [nobody, prepared.address])),
+    );
+    await untilReady(gateway!.url);
+    // The tokenizer comes from the second stage, so the request gets as far as the head.
+    expect(await chat()).toEqual([503, 'model_not_ready']);
+    expect([cluster.headerReads, cluster.calls.length]).toEqual([1, 0]);
+    cluster.deploy(cluster.route('dead', [nobody, cluster.address]), 'alive');
+    await until(async () => (await chat())[0] === 200, { timeoutMs: 5_000, message: 'an answer of the other' });
+  });
+});
+
+describe('several pipelines', () => {
+  it('share the load', async () => {
+    const { cluster } = await start({}, (prepared) => prepared.deploy('p1', 'p2'));
+    let finish: () => void;
+    const finished = new Promise<void>((resolve) => (finish = resolve));
+    cluster.script = async function* () {
+      yield { accepted: { promptTokens: 1, cachedTokens: 0 } };
+      await finished;
+      yield { finished: { reason: 1, completionTokens: 0 } };
+    };
+    const answers = [];
+    for (let count = 1; count <= 6; count += 1) {
+      answers.push(chat());
+      await until(() => cluster.calls.length === count, { timeoutMs: 5_000, message: `call ${count}` });
+    }
+    finish!();
+    await Promise.all(answers);
+    expect(pipelinesTried().sort()).toEqual(['p1', 'p1', 'p1', 'p2', 'p2', 'p2']);
+  });
+});
+
+describe('a hub that goes away', () => {
+  it('is not missed while the routes are known', async () => {
+    const { cluster, url } = await start({});
+    await untilReady(url);
+    cluster.interruptWatches();
+    expect(await chat()).toEqual([200, hello.text]);
+    cluster.deploy('p2');
+    await until(async () => (await chat())[0] === 200 && pipelinesTried().includes('p2'), {
+      timeoutMs: 10_000,
+      message: 'the new table after the watch was resumed',
+    });
+  });
+});
+
+async function metric(name: string): Promise<number> {
+  const text = await (await fetch(`${gateway!.url}/metrics`)).text();
+  return Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1]);
+}
