@@ -1,0 +1,179 @@
+import { readFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { formatAddress, NODE_CONFIG, type NodeConfig } from '@pangalactic/config';
+import {
+  type NodeSessionRequest,
+  type NodeSessionResponse,
+  PangalacticError,
+  type Register,
+  type Registered,
+  repositoryRoot,
+  toPangalacticError,
+} from '@pangalactic/contracts';
+import { DrainCoordinator } from '@pangalactic/lifecycle';
+import { Backoff, connectHub, type Duplex, type HubClient } from '@pangalactic/transport';
+import { ModelInventory } from '../models/model-inventory.service';
+import { PipelineRegistry } from '../pipeline/pipeline-registry.service';
+import { advertisedAddress } from './advertised-address';
+import { ClusterFence } from './cluster-fence';
+import { NodeIdentity } from './node-identity';
+import { offeredMemory } from './node-memory';
+
+const REGISTER_TIMEOUT_MS = 10_000;
+/** Waiting for the servers of this process to listen. */
+const START_POLL_MS = 10;
+
+type Session = Duplex<NodeSessionRequest, NodeSessionResponse>;
+
+/**
+ * The node's membership: one stream to the hub, opened again for ever when it breaks. Pipelines do not depend on it: a
+ * node without a hub keeps serving.
+ */
+@Injectable()
+export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown {
+  private readonly logger = new Logger('membership');
+  private readonly fence = new ClusterFence();
+  private readonly closing = new AbortController();
+  private readonly backoff = new Backoff({ initialMs: 200, maxMs: 5_000, random: Math.random });
+  private readonly hub: HubClient;
+  private hasRegistered = false;
+
+  constructor(
+    @Inject(NODE_CONFIG) private readonly config: NodeConfig,
+    private readonly identity: NodeIdentity,
+    private readonly inventory: ModelInventory,
+    private readonly pipelines: PipelineRegistry,
+    private readonly drain: DrainCoordinator,
+  ) {
+    const clusterToken = config.clusterToken ?? '';
+    this.hub = connectHub(formatAddress(config.hubAddress), { clusterToken });
+  }
+
+  /** At least once since the process started: what it serves needs no hub after that. */
+  get registeredOnce(): boolean {
+    return this.hasRegistered;
+  }
+
+  onApplicationBootstrap(): void {
+    // Without a session the hub takes this node's pipelines out of its routes.
+    this.drain.onDrain(() => this.close());
+    void this.keepRegistered();
+  }
+
+  onApplicationShutdown(): void {
+    this.close();
+  }
+
+  private close(): void {
+    this.closing.abort();
+    this.hub.close();
+  }
+
+  private async keepRegistered(): Promise<void> {
+    while (this.drain.state === 'STARTING') await delay(START_POLL_MS);
+    while (!this.closing.signal.aborted) {
+      try {
+        await this.session();
+      } catch (error) {
+        if (this.closing.signal.aborted) return;
+        await this.explain(error);
+      }
+      await delay(this.backoff.nextDelayMs(), undefined, { signal: this.closing.signal }).catch(() => undefined);
+    }
+  }
+
+  /** One session, until it breaks. */
+  private async session(): Promise<void> {
+    const session = this.hub.nodeSession({ signal: this.closing.signal });
+    try {
+      await session.send({ register: await this.registration() });
+      const registered = await this.registered(session);
+      const { reset } = this.fence.register(registered);
+      if (reset) await this.pipelines.unloadAll('the node joined another cluster');
+      this.hasRegistered = true;
+      this.backoff.reset();
+      this.logger.log({ event: 'registered', nodeId: this.identity.id, hub: this.hub.address, term: registered.term });
+      await this.serve(session, registered.heartbeatIntervalMs);
+    } finally {
+      session.cancel();
+    }
+  }
+
+  private async serve(session: Session, heartbeatIntervalMs: number): Promise<void> {
+    // A send fails only when the session has ended, and the next registration tells everything again.
+    const send = (message: NodeSessionRequest) => void session.send(message).catch(() => undefined);
+    const stopStatuses = this.pipelines.onStatus((shardStatus) => send({ shardStatus }));
+    const stopInventory = this.inventory.onChange(() => send({ inventory: this.inventory.inventory }));
+    const heartbeat = setInterval(() => {
+      session.trySend({ heartbeat: { stageTimes: this.pipelines.stageTimes() } });
+    }, heartbeatIntervalMs);
+    // What changed while the registration was on its way.
+    for (const shardStatus of this.pipelines.statuses()) send({ shardStatus });
+    try {
+      for await (const command of session) this.obey(command);
+    } finally {
+      clearInterval(heartbeat);
+      stopStatuses();
+      stopInventory();
+    }
+    throw new PangalacticError('service_unavailable', 'the hub ended the session');
+  }
+
+  private obey({ load, unload }: NodeSessionResponse): void {
+    const command = load ?? unload;
+    if (!command) return;
+    try {
+      this.fence.admit(command);
+    } catch (error) {
+      this.logger.warn({ event: 'command_refused', reason: toPangalacticError(error).message });
+      return;
+    }
+    if (load) this.pipelines.load(load);
+    if (unload) void this.pipelines.unload(unload.pipelineId);
+  }
+
+  private async registration(): Promise<Register> {
+    const { gpuComputeType, simulatedVramBytes } = this.config;
+    const constrainedBytes = process.constrainedMemory();
+    return {
+      nodeId: this.identity.id,
+      address: await advertisedAddress(this.config),
+      computeType: gpuComputeType,
+      simulated: simulatedVramBytes > 0,
+      memoryBytes: offeredMemory({ simulatedVramBytes, constrainedBytes, totalBytes: totalmem() }),
+      version: packageVersion(),
+      inventory: this.inventory.inventory,
+      shards: this.pipelines.statuses(),
+      clusterId: this.fence.clusterId,
+      term: this.fence.term,
+    };
+  }
+
+  private async registered(session: Session): Promise<Registered> {
+    const late = new PangalacticError('deadline_exceeded', 'the hub did not answer the registration');
+    const timer = setTimeout(() => session.cancel(late), REGISTER_TIMEOUT_MS);
+    try {
+      const answer = await session.next();
+      if (!answer.done && answer.value.registered) return answer.value.registered;
+      throw new PangalacticError('invalid_frame', 'the hub did not begin with registered');
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  private async explain(error: unknown): Promise<void> {
+    const { code, message } = toPangalacticError(error);
+    this.logger.warn({ event: 'hub_session_lost', hub: this.hub.address, code, reason: message });
+    if (code === 'node_id_taken' && !this.hasRegistered && (await this.identity.disambiguate())) {
+      this.logger.log({ event: 'node_id_changed', nodeId: this.identity.id });
+    }
+  }
+}
+
+function packageVersion(): string {
+  const manifest = readFileSync(join(repositoryRoot(), 'package.json'), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}

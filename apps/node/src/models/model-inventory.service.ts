@@ -1,0 +1,96 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { NODE_CONFIG, type NodeConfig } from '@pangalactic/config';
+import { type Inventory, PangalacticError } from '@pangalactic/contracts';
+import { describeModel, type ModelDescription, readGgufHeader, scanModels, type ScannedModels } from '@pangalactic/models';
+
+/** How soon a model that was copied into the directory shows up. */
+const RESCAN_INTERVAL_MS = 30_000;
+
+export interface LocatedModel {
+  readonly path: string;
+  readonly description: ModelDescription;
+}
+
+/** What NODE_MODEL_DIR holds, and where. */
+@Injectable()
+export class ModelInventory implements OnModuleInit, OnApplicationShutdown {
+  private readonly logger = new Logger('models');
+  private readonly listeners = new Set<() => void>();
+  private scanned: ScannedModels = { models: [], rejected: [] };
+  private listing = '';
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(@Inject(NODE_CONFIG) private readonly config: NodeConfig) {}
+
+  async onModuleInit(): Promise<void> {
+    await this.rescan();
+    this.scheduleRescan();
+  }
+
+  onApplicationShutdown(): void {
+    clearTimeout(this.timer);
+  }
+
+  get inventory(): Inventory {
+    return { models: this.scanned.models.map(({ info }) => info), rejected: [...this.scanned.rejected] };
+  }
+
+  /** @returns takes the listener away again */
+  onChange(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** @throws PangalacticError `model_not_found`, and whatever is wrong with the file by now */
+  async locate(fingerprint: string): Promise<LocatedModel> {
+    const { path } = await this.find(fingerprint);
+    return { path, description: describeModel((await readGgufHeader(path)).header) };
+  }
+
+  /** The bytes of the file before its tensors. */
+  async headerBytes(fingerprint: string): Promise<Buffer> {
+    const { path } = await this.find(fingerprint);
+    return (await readGgufHeader(path)).bytes;
+  }
+
+  /** Looks whether files came, went or changed, and reads them only then. */
+  async rescan(): Promise<void> {
+    const listing = await listFiles(this.config.modelDirectory);
+    if (listing === this.listing) return;
+    this.listing = listing;
+    this.scanned = await scanModels(this.config.modelDirectory);
+    const { models, rejected } = this.scanned;
+    this.logger.log({ event: 'models_scanned', models: models.map(({ info }) => info.id), rejected });
+    for (const listener of this.listeners) listener();
+  }
+
+  private async find(fingerprint: string): Promise<ScannedModels['models'][number]> {
+    const known = () => this.scanned.models.find(({ info }) => info.fingerprint === fingerprint);
+    if (!known()) await this.rescan();
+    const model = known();
+    if (model) return model;
+    const { modelDirectory } = this.config;
+    throw new PangalacticError('model_not_found', `no model with fingerprint ${fingerprint} in ${modelDirectory}`);
+  }
+
+  private scheduleRescan(): void {
+    this.timer = setTimeout(() => {
+      this.rescan()
+        .catch((error: unknown) => this.logger.error({ event: 'model_scan_failed', error: String(error) }))
+        .finally(() => this.scheduleRescan());
+    }, RESCAN_INTERVAL_MS);
+    this.timer.unref();
+  }
+}
+
+/** Names, sizes and times of everything one folder deep: it changes when any model does. */
+async function listFiles(directory: string): Promise<string> {
+  const names = await readdir(directory, { recursive: true }).catch(() => []);
+  const lines = names.sort().map(async (name) => {
+    const stats = await stat(join(directory, name)).catch(() => undefined);
+    return `${name} ${stats?.size} ${stats?.mtimeMs}`;
+  });
+  return (await Promise.all(lines)).join('\n') || 'empty';
+}

@@ -1,0 +1,54 @@
+import { type DynamicModule, Logger, Module, type Provider } from '@nestjs/common';
+import { NODE_CONFIG, type NodeConfig } from '@pangalactic/config';
+import { INFERENCE_PROVIDER, type InferenceProvider, MockProvider, TransformersProvider } from '@pangalactic/inference';
+import { READINESS_CHECKS, type ReadinessCheck } from '@pangalactic/lifecycle';
+import { loggingModule, metricsModule } from '@pangalactic/observability';
+import { GenerationService } from './generation/generation.service';
+import { DEFAULT_READER_LIMITS, READER_LIMITS } from './generation/generation';
+import { NodeMetrics } from './health/node-metrics';
+import { HubSession } from './membership/hub-session.service';
+import { NodeIdentity } from './membership/node-identity';
+import { ModelInventory } from './models/model-inventory.service';
+import { NodeController } from './node.controller';
+import { PipelineRegistry } from './pipeline/pipeline-registry.service';
+import { DEFAULT_STEP_DEADLINE, STEP_DEADLINE } from './pipeline/step-deadline';
+
+/** The engine proves itself when it is created: a process whose self-check fails never gets ready. */
+async function createProvider({ inferenceBackend, threads, cacheDirectory }: NodeConfig): Promise<InferenceProvider> {
+  if (inferenceBackend === 'mock') return new MockProvider();
+  const logger = new Logger('engine');
+  const onWarning = (warning: string) => logger.warn({ event: 'engine_warning', warning });
+  return TransformersProvider.create({ threads, cacheDir: cacheDirectory, onWarning });
+}
+
+const readiness: Provider = {
+  provide: READINESS_CHECKS,
+  inject: [HubSession],
+  useFactory: (session: HubSession): ReadinessCheck[] => [
+    { name: 'hub', check: () => (session.registeredOnce ? null : 'not registered with the hub yet') },
+  ],
+};
+
+@Module({})
+export class NodeModule {
+  static forRoot(config: NodeConfig): DynamicModule {
+    return {
+      module: NodeModule,
+      imports: [loggingModule('node', config.logLevel), metricsModule()],
+      controllers: [NodeController],
+      providers: [
+        { provide: NODE_CONFIG, useValue: config },
+        { provide: INFERENCE_PROVIDER, inject: [NODE_CONFIG], useFactory: createProvider },
+        { provide: READER_LIMITS, useValue: DEFAULT_READER_LIMITS },
+        { provide: STEP_DEADLINE, useValue: DEFAULT_STEP_DEADLINE },
+        GenerationService,
+        HubSession,
+        ModelInventory,
+        NodeIdentity,
+        NodeMetrics,
+        PipelineRegistry,
+        readiness,
+      ],
+    };
+  }
+}

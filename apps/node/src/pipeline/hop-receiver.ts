@@ -1,0 +1,43 @@
+import { PangalacticError, type HopOpen, type HopRequest } from '@pangalactic/contracts';
+import { float32FromBytes } from '@pangalactic/transport';
+import type { StageMessage } from './stage-message';
+
+/** The receiving end of a hop: no message of the sender may be missing. */
+export class HopReceiver {
+  private lastNumber = 0;
+
+  open(request: HopRequest): HopOpen {
+    this.follow(request);
+    if (!request.open) throw invalidFrame('a hop begins with open');
+    return request.open;
+  }
+
+  /** @throws PangalacticError `invalid_frame` for a gap, a message out of place or a tensor of the wrong size */
+  message(request: HopRequest, hiddenSize: number): StageMessage {
+    this.follow(request);
+    const { start, copy, release, step } = request;
+    if (step) {
+      const tokens = step.rows.reduce((sum, row) => sum + row.count, 0);
+      const hidden = float32FromBytes(step.hidden, tokens * hiddenSize);
+      return { kind: 'step', step: step.step, input: { rows: step.rows, hidden } };
+    }
+    if (start) {
+      const { sampling } = start;
+      if (!sampling) throw invalidFrame(`start of slot ${start.slot} without sampling`);
+      return { kind: 'command', command: { kind: 'start', ...start, sampling } };
+    }
+    if (copy) return { kind: 'command', command: { kind: 'copy', ...copy } };
+    if (release) return { kind: 'command', command: { kind: 'release', ...release } };
+    throw invalidFrame(`hop message ${request.number} is none of start, copy, release and step`);
+  }
+
+  private follow({ number }: HopRequest): void {
+    const expected = this.lastNumber + 1;
+    if (number !== expected) throw invalidFrame(`hop message ${number} arrived, ${expected} was expected`);
+    this.lastNumber = number;
+  }
+}
+
+function invalidFrame(message: string): PangalacticError {
+  return new PangalacticError('invalid_frame', message);
+}

@@ -1,0 +1,48 @@
+import type { HopRequest, HopResponse } from '@pangalactic/contracts';
+import type { SlotCommand } from '@pangalactic/inference';
+import { float32ToBytes, type Duplex } from '@pangalactic/transport';
+import type { StageOutput, StageSink } from './stage-message';
+
+type HopBody = Omit<HopRequest, 'number'>;
+
+/** The sending end of a hop: numbers each message one higher than the last. */
+export class HopSender implements StageSink {
+  private lastNumber = 0;
+
+  constructor(private readonly channel: Duplex<HopRequest, HopResponse>) {}
+
+  open(pipelineId: string, stage: number): Promise<void> {
+    return this.send({ open: { pipelineId, stage } });
+  }
+
+  command(command: SlotCommand): Promise<void> {
+    return this.send(commandBody(command));
+  }
+
+  output({ step, rows, hidden }: StageOutput): Promise<void> {
+    if (!hidden) throw new Error(`step ${step} has no hidden states for the next stage`);
+    return this.send({ step: { step, rows: [...rows], hidden: float32ToBytes(hidden) } });
+  }
+
+  private async send(body: HopBody): Promise<void> {
+    // A send fails only when the call has ended, and whoever reads the call learns that too, with the other stage's reason.
+    await this.channel.send({ number: ++this.lastNumber, ...body }).catch(() => undefined);
+  }
+}
+
+function commandBody(command: SlotCommand): HopBody {
+  switch (command.kind) {
+    case 'start': {
+      const { kind: _, promptIds, emittedIds, ...start } = command;
+      return { start: { ...start, promptIds: [...promptIds], emittedIds: [...emittedIds] } };
+    }
+    case 'copy': {
+      const { kind: _, ...copy } = command;
+      return { copy };
+    }
+    case 'release': {
+      const { kind: _, ...release } = command;
+      return { release };
+    }
+  }
+}

@@ -1,0 +1,114 @@
+import type { PangalacticError, StepResult } from '@pangalactic/contracts';
+import {
+  type BatchScheduler,
+  type HeadMessage,
+  type SequenceEvent,
+  type SequenceId,
+  type SequenceRequest,
+} from '@pangalactic/inference';
+import type { StageMessage } from './stage-message';
+import type { StageRunner } from './stage-runner';
+import type { StepWatchdog } from './step-watchdog';
+
+/** Hears what becomes of a sequence: accepted at most once, then tokens, then finished or failed. */
+export interface SequenceListener {
+  accepted(): void;
+  token(index: number, id: number): void;
+  finished(reason: 'stop' | 'length', completionTokens: number): void;
+  failed(error: PangalacticError): void;
+}
+
+/** The head of a pipeline: it owns the sequences, feeds their steps into its own stage and hands out the results. */
+export class PipelineHead {
+  private readonly listeners = new Map<SequenceId, SequenceListener>();
+  private feeding = false;
+
+  /** @param onFailure hears of a message that the stage refuses */
+  constructor(
+    readonly scheduler: BatchScheduler,
+    private readonly runner: StageRunner,
+    private readonly watchdog: StepWatchdog,
+    private readonly onFailure: (error: unknown) => void,
+  ) {}
+
+  /** @throws PangalacticError `queue_full`, `pipeline_broken` */
+  submit(request: SequenceRequest, listener: SequenceListener): SequenceId {
+    const id = this.scheduler.submit(request);
+    this.listeners.set(id, listener);
+    this.feed();
+    return id;
+  }
+
+  cancel(id: SequenceId): void {
+    this.listeners.delete(id);
+    this.scheduler.cancel(id);
+    this.feed();
+  }
+
+  park(id: SequenceId): void {
+    this.scheduler.park(id);
+  }
+
+  unpark(id: SequenceId): void {
+    this.scheduler.unpark(id);
+    this.feed();
+  }
+
+  /** Never waits: results are read even while a write into the pipeline blocks. */
+  onResult(result: StepResult): void {
+    try {
+      const events = this.scheduler.onResult(result);
+      this.watchdog.answered();
+      for (const event of events) this.tell(event);
+      this.feed();
+    } catch (error) {
+      this.onFailure(error);
+    }
+  }
+
+  /** Ends every sequence. */
+  fail(error: PangalacticError): void {
+    this.watchdog.stop();
+    for (const id of this.scheduler.fail()) this.listeners.get(id)?.failed(error);
+    this.listeners.clear();
+  }
+
+  private feed(): void {
+    if (!this.feeding) this.feedAll().catch((error: unknown) => this.onFailure(error));
+  }
+
+  private async feedAll(): Promise<void> {
+    // Cleared in the very turn in which there was nothing left: whoever calls feed after that starts anew.
+    this.feeding = true;
+    try {
+      for (let message = this.scheduler.next(); message; message = this.scheduler.next()) {
+        if (message.kind === 'step') this.watchdog.sent(message);
+        if (message.kind === 'start') this.listeners.get(message.sequenceId)?.accepted();
+        await this.runner.push(toStageMessage(message));
+      }
+    } finally {
+      this.feeding = false;
+    }
+  }
+
+  private tell(event: SequenceEvent): void {
+    const listener = this.listeners.get(event.sequenceId);
+    if (event.kind === 'token') {
+      listener?.token(event.index, event.id);
+    } else {
+      this.listeners.delete(event.sequenceId);
+      listener?.finished(event.reason, event.completionTokens);
+    }
+  }
+}
+
+function toStageMessage(message: HeadMessage): StageMessage {
+  switch (message.kind) {
+    case 'start':
+      return { kind: 'command', command: { kind: 'start', ...message.start } };
+    case 'release':
+      return { kind: 'command', command: message };
+    case 'step':
+      return { kind: 'step', step: message.step, input: { rows: message.rows, tokenIds: message.tokenIds } };
+  }
+}

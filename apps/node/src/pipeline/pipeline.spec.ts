@@ -1,0 +1,242 @@
+import { FinishReason, ShardState } from '@pangalactic/contracts';
+import { MockProvider } from '@pangalactic/inference';
+import { until } from '@pangalactic/testing';
+import { afterEach, describe, expect, it } from 'vitest';
+import { complete, failure, firstToken, open } from '../testing/generate';
+import { loadPipeline, pipelineSpec, TestNode, type TestNodeOptions, untilState } from '../testing/test-node';
+
+const { SHARD_STATE_BROKEN, SHARD_STATE_LOADING, SHARD_STATE_READY } = ShardState;
+/** Slow enough to meet a sequence while it runs. */
+const slow = () => new MockProvider({ layerDelayMs: 1 });
+
+describe('Pipeline', () => {
+  let nodes: TestNode[] = [];
+
+  const start = async (count: number, options: Partial<TestNodeOptions> = {}): Promise<[TestNode, ...TestNode[]]> => {
+    for (let index = 0; index < count; index++) nodes.push(await TestNode.start({ id: `node-${index}`, ...options }));
+    return nodes as [TestNode, ...TestNode[]];
+  };
+
+  afterEach(async () => {
+    await Promise.all(nodes.map((node) => node.close()));
+    nodes = [];
+  });
+
+  const headOf = (node: TestNode) => node.pipelines.require('p1').head?.scheduler;
+  const untilIdle = (all: TestNode[]) =>
+    until(() => all.every((node) => node.pipelines.require('p1').slotsInUse === 0), {
+      timeoutMs: 5_000,
+      intervalMs: 5,
+      message: 'all slots free on every stage',
+    });
+
+  it('generates the same tokens over one stage and over three', async () => {
+    const [first, second, third] = (await start(3)) as [TestNode, TestNode, TestNode];
+    await loadPipeline([first], { id: 'whole' });
+    await loadPipeline([first, second, third], { id: 'split' });
+    const promptIds = Array.from({ length: 150 }, (_, index) => 1 + (index % 40));
+    const whole = await complete(first, { pipelineId: 'whole', promptIds, maxTokens: 24 });
+    expect(whole.ids).toHaveLength(24);
+    expect(whole.reason).toBe(FinishReason.FINISH_REASON_LENGTH);
+    expect(await complete(first, { pipelineId: 'split', promptIds, maxTokens: 24 })).toEqual(whole);
+  });
+
+  it('serves eight sequences at once, each as if it were alone', async () => {
+    const [head, ...others] = await start(3);
+    await loadPipeline([head, ...others]);
+    const requests = Array.from({ length: 8 }, (_, index) => ({
+      promptIds: Array.from({ length: 3 + 30 * index }, (_, token) => 1 + ((token * (index + 2)) % 60)),
+      maxTokens: 20,
+      seed: index,
+      sampling: { temperature: index % 2, topP: 1 },
+    }));
+    const alone = [];
+    for (const request of requests) alone.push(await complete(head, request));
+    expect(await Promise.all(requests.map((request) => complete(head, request)))).toEqual(alone);
+    await untilIdle(nodes);
+  });
+
+  it('queues more sequences than it has slots for and serves all', async () => {
+    const [head, tail] = (await start(2)) as [TestNode, TestNode];
+    await loadPipeline([head, tail], { maxSequences: 2 });
+    const all = await Promise.all(
+      Array.from({ length: 10 }, (_, index) => complete(head, { promptIds: [1 + index, 2], maxTokens: 8 })),
+    );
+    expect(all.every(({ ids }) => ids.length === 8)).toBe(true);
+    await untilIdle(nodes);
+  });
+
+  it('goes on after the tokens of an earlier attempt', async () => {
+    const [head, tail] = (await start(2)) as [TestNode, TestNode];
+    await loadPipeline([head, tail]);
+    const whole = await complete(head, { maxTokens: 12 });
+    const rest = await complete(head, { maxTokens: 12, emittedIds: whole.ids.slice(0, 7) });
+    expect(rest.ids).toEqual(whole.ids.slice(7));
+  });
+
+  it('ends with stop at an end-of-generation token', async () => {
+    const [head] = await start(1, { provider: () => new MockProvider({ layerDelayMs: 0, endAtIndex: 3 }) });
+    await loadPipeline([head]);
+    const { ids, reason } = await complete(head);
+    expect(reason).toBe(FinishReason.FINISH_REASON_STOP);
+    expect(ids).toHaveLength(3);
+  });
+
+  it.each([
+    ['is cancelled', (head: TestNode) => ({ call: open(head, { maxTokens: 200 }), cancel: true })],
+    [
+      'passes its deadline',
+      (head: TestNode) => ({ call: open(head, { maxTokens: 200 }, { deadlineMs: 150 }), cancel: false }),
+    ],
+  ])('frees the slot on every stage when a call %s', async (_case, begin) => {
+    const [head, ...others] = await start(3, { provider: slow });
+    await loadPipeline([head, ...others], { maxSequences: 1 });
+    const { call, cancel } = begin(head);
+    await firstToken(call);
+    expect(headOf(head)?.slotsInUse).toBe(1);
+    if (cancel) call.cancel();
+    else expect(await failure(call)).toMatchObject({ code: 'deadline_exceeded' });
+    await untilIdle(nodes);
+    expect((await complete(head, { maxTokens: 3 })).ids).toHaveLength(3);
+  });
+
+  it('forgets a sequence that is cancelled while it waits for a slot', async () => {
+    const [head] = await start(1, { provider: slow });
+    await loadPipeline([head], { maxSequences: 1 });
+    const running = open(head, { maxTokens: 200 });
+    await firstToken(running);
+    const waiting = open(head, { promptIds: [9] });
+    await until(() => headOf(head)?.waitingSequences === 1, { timeoutMs: 5_000, message: 'one sequence waiting' });
+    waiting.cancel();
+    await until(() => headOf(head)?.waitingSequences === 0, { timeoutMs: 5_000, message: 'none waiting' });
+    running.cancel();
+  });
+
+  describe('when a stage goes', () => {
+    it.each([
+      ['with a crash', (node: TestNode) => Promise.resolve(node.cutConnections())],
+      ['by shutting down', (node: TestNode) => node.close()],
+    ])('%s in the middle, ends every sequence and names it', async (_case, stop) => {
+      const [head, middle, tail] = (await start(3, {
+        provider: slow,
+        environment: { NODE_DRAIN_TIMEOUT_S: '0' },
+      })) as [TestNode, TestNode, TestNode];
+      await loadPipeline([head, middle, tail]);
+      const calls = Array.from({ length: 4 }, () => open(head, { maxTokens: 250 }));
+      await Promise.all(calls.map((call) => firstToken(call)));
+      await stop(middle);
+      nodes = [head, tail, ...(_case === 'with a crash' ? [middle] : [])];
+      for (const error of await Promise.all(calls.map((call) => failure(call)))) {
+        expect(error).toMatchObject({
+          code: 'pipeline_broken',
+          message: expect.stringMatching(/^pipeline p1: stage 1 \(node-1\): /) as string,
+        });
+      }
+      const broken = await untilState(head, 'p1', SHARD_STATE_BROKEN);
+      expect(broken.fault).toMatchObject({ stage: 1, nodeId: 'node-1' });
+      expect(await untilState(tail, 'p1', SHARD_STATE_BROKEN)).toMatchObject({ fault: { stage: 1, nodeId: 'node-1' } });
+      expect(await failure(open(head))).toMatchObject({ code: 'pipeline_broken' });
+    });
+
+    it('at the tail, names the tail', async () => {
+      const [head, middle, tail] = (await start(3, { provider: slow })) as [TestNode, TestNode, TestNode];
+      await loadPipeline([head, middle, tail]);
+      const call = open(head, { maxTokens: 250 });
+      await firstToken(call);
+      tail.cutConnections();
+      expect(await failure(call)).toMatchObject({
+        code: 'pipeline_broken',
+        message: expect.stringMatching(/stage 2 \(node-2\)/) as string,
+      });
+      await untilState(middle, 'p1', SHARD_STATE_BROKEN);
+    });
+
+    it('at the head, frees the others', async () => {
+      const [head, tail] = (await start(2, {
+        provider: slow,
+        environment: { NODE_DRAIN_TIMEOUT_S: '0' },
+      })) as [TestNode, TestNode];
+      await loadPipeline([head, tail]);
+      const call = open(head, { maxTokens: 250 });
+      await firstToken(call);
+      nodes = [tail];
+      const ended = failure(call);
+      await head.close();
+      expect(await ended).toMatchObject({ code: 'service_unavailable' });
+      const { fault } = await untilState(tail, 'p1', SHARD_STATE_BROKEN);
+      expect(fault).toMatchObject({
+        stage: 0,
+        nodeId: 'node-0',
+        reason: expect.stringMatching(/^it closed the/) as string,
+      });
+    });
+
+    it('because its engine fails, says what the engine said', async () => {
+      const provider = new MockProvider({ layerDelayMs: 1 });
+      const [head, tail] = (await start(2)) as [TestNode, TestNode];
+      nodes.push(await TestNode.start({ id: 'node-2', provider: () => provider }));
+      const middle = nodes[2] as TestNode;
+      await loadPipeline([head, middle, tail]);
+      const call = open(head, { maxTokens: 250 });
+      await firstToken(call);
+      await provider.close();
+      expect(await failure(call)).toMatchObject({
+        code: 'pipeline_broken',
+        message: 'pipeline p1: stage 1 (node-2): the shard was unloaded',
+      });
+      expect((await untilState(tail, 'p1', SHARD_STATE_BROKEN)).fault).toMatchObject({ stage: 1, nodeId: 'node-2' });
+    });
+  });
+
+  it('breaks when a step misses its deadline', async () => {
+    const hanging = () => new MockProvider({ layerDelayMs: 60_000 });
+    const [head] = await start(1, { stepDeadline: { floorMs: 50, initialMs: 100, margin: 10 } });
+    nodes.push(await TestNode.start({ id: 'node-1', provider: hanging }));
+    const spec = await pipelineSpec(nodes);
+    nodes.forEach((node, stage) => node.pipelines.load({ clusterId: 'c', term: 1, pipeline: spec, stage }));
+    const { fault } = await untilState(head, 'p1', SHARD_STATE_BROKEN);
+    expect(fault?.reason).toMatch(/step 1 \(prefill, 1 rows, 2 tokens\) had no result within 100 ms/);
+    nodes = nodes.slice(0, 1);
+  });
+
+  it('waits for a stage that loads later, and is not ready before', async () => {
+    const [head, tail] = (await start(2)) as [TestNode, TestNode];
+    const spec = await pipelineSpec([head, tail]);
+    head.pipelines.load({ clusterId: 'c', term: 1, pipeline: spec, stage: 0 });
+    await untilState(head, 'p1', SHARD_STATE_LOADING);
+    expect(await failure(open(head))).toMatchObject({ code: 'model_not_ready' });
+    tail.pipelines.load({ clusterId: 'c', term: 1, pipeline: spec, stage: 1 });
+    await untilState(head, 'p1', SHARD_STATE_READY);
+    expect((await complete(head, { maxTokens: 2 })).ids).toHaveLength(2);
+  });
+
+  it('breaks while loading when another stage cannot load, with its reason', async () => {
+    const [head, tail] = (await start(2)) as [TestNode, TestNode];
+    const spec = await pipelineSpec([head, tail]);
+    const broken = { ...spec, fingerprint: 'unknown' };
+    tail.pipelines.load({ clusterId: 'c', term: 1, pipeline: broken, stage: 1 });
+    const { fault } = await untilState(tail, 'p1', SHARD_STATE_BROKEN);
+    expect(fault).toMatchObject({
+      stage: 1,
+      nodeId: 'node-1',
+      reason: expect.stringMatching(/no model with fingerprint/) as string,
+    });
+    head.pipelines.load({ clusterId: 'c', term: 1, pipeline: spec, stage: 0 });
+    expect((await untilState(head, 'p1', SHARD_STATE_BROKEN)).fault).toMatchObject({ stage: 1, nodeId: 'node-1' });
+  });
+
+  it('gives up its place when it is unloaded, and another may take it', async () => {
+    const [head, tail] = (await start(2, { provider: slow })) as [TestNode, TestNode];
+    await loadPipeline([head, tail]);
+    const call = open(head, { maxTokens: 250 });
+    await firstToken(call);
+    const gone: ShardState[] = [];
+    head.pipelines.onStatus(({ state }) => gone.push(state));
+    await Promise.all([head.pipelines.unload('p1'), tail.pipelines.unload('p1')]);
+    expect(await failure(call)).toMatchObject({ code: 'pipeline_broken' });
+    expect(gone.at(-1)).toBe(ShardState.SHARD_STATE_GONE);
+    expect(head.status('p1')).toBeUndefined();
+    await loadPipeline([head, tail], { id: 'p2' });
+    expect((await complete(head, { pipelineId: 'p2', maxTokens: 3 })).ids).toHaveLength(3);
+  });
+});

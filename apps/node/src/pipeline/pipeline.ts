@@ -1,0 +1,293 @@
+import {
+  type HopRequest,
+  type HopResponse,
+  PangalacticError,
+  type PipelineFault,
+  type ResultsResponse,
+  ShardState,
+  type ShardStatus,
+  type StageTimes,
+} from '@pangalactic/contracts';
+import { BatchScheduler, type InferenceProvider, type Shard, type StepPhase } from '@pangalactic/inference';
+import type { ModelDescription } from '@pangalactic/models';
+import type { Duplex } from '@pangalactic/transport';
+import type { LocatedModel } from '../models/model-inventory.service';
+import type { HopReceiver } from './hop-receiver';
+import { Neighbour } from './neighbour';
+import { brokenError, FaultReport, faultOf } from './pipeline-fault';
+import { PipelineHead } from './pipeline-head';
+import { LocalResults, RemoteResults } from './results-sender';
+import type { StageAssignment } from './stage-assignment';
+import type { StageOutput, StageSink } from './stage-message';
+import { StageRunner } from './stage-runner';
+import { StepDeadline, type StepDeadlineOptions } from './step-deadline';
+import { phaseOf, StepTimes } from './step-times';
+import { StepWatchdog } from './step-watchdog';
+import { warmUp } from './warm-up';
+
+/**
+ * How long connections outlive a fault. It travels to the head first; then the stage at fault closes, and only then the
+ * others, so that each stage sees the connection go on the side where the fault is.
+ */
+const CLOSE_DELAY_MS = { atFault: 50, other: 200 };
+
+export interface PipelineOptions {
+  readonly assignment: StageAssignment;
+  readonly findModel: (fingerprint: string) => Promise<LocatedModel>;
+  readonly provider: InferenceProvider;
+  readonly clusterToken: string;
+  readonly loadDeadlineMs: number;
+  /** Sequences that may wait at the head for a slot. */
+  readonly queueLimit: number;
+  readonly stepDeadline: StepDeadlineOptions;
+  readonly onStatus: (pipeline: Pipeline) => void;
+  readonly onStep: (phase: StepPhase, computeMs: number) => void;
+  /** Work that a shutdown waits for, until the returned function is called. */
+  readonly beginWork: () => () => void;
+}
+
+/**
+ * One pipeline as far as this node takes part: it loads its stage, joins it to the neighbours and runs it until the hub
+ * unloads it or anything at all goes wrong. All stages are one failure domain: a pipeline breaks once, for good, and
+ * tells its neighbours which stage is to blame.
+ */
+export class Pipeline {
+  readonly times = new StepTimes();
+  /** On the head's node, once the stage has loaded. */
+  head: PipelineHead | undefined;
+  model: ModelDescription | undefined;
+
+  private state = ShardState.SHARD_STATE_LOADING;
+  private progress = 0;
+  private fault: PipelineFault | undefined;
+  private shard: Shard | undefined;
+  private loading: Promise<Shard> | undefined;
+  private runner: StageRunner | undefined;
+  private endWork: (() => void) | undefined;
+  private results: RemoteResults | undefined;
+  private hopTaken = false;
+  private readonly aborter = new AbortController();
+  private readonly ended: Promise<PipelineFault>;
+  private end: (fault: PipelineFault) => void = () => undefined;
+
+  constructor(private readonly options: PipelineOptions) {
+    this.ended = new Promise((resolve) => (this.end = resolve));
+  }
+
+  get id(): string {
+    return this.options.assignment.spec.id;
+  }
+
+  get assignment(): StageAssignment {
+    return this.options.assignment;
+  }
+
+  get slotsInUse(): number {
+    return this.runner?.slotsInUse ?? 0;
+  }
+
+  get status(): ShardStatus {
+    const { id, state, progress, fault } = this;
+    return { pipelineId: id, state, progress, fault, memoryBytes: this.shard?.memoryBytes ?? 0 };
+  }
+
+  get stageTimes(): StageTimes {
+    const { decodeStepMs, prefillTokenMs } = this.times;
+    const runningSequences = this.head?.scheduler.runningSequences ?? 0;
+    return { pipelineId: this.id, decodeStepMs, prefillTokenMs, runningSequences };
+  }
+
+  /** Why the pipeline takes no work right now; undefined when it is ready. */
+  get refusal(): PangalacticError | undefined {
+    if (this.fault) return brokenError(this.id, this.fault);
+    if (this.state === ShardState.SHARD_STATE_READY) return undefined;
+    return this.notReady();
+  }
+
+  /** Never rejects: what goes wrong breaks the pipeline. */
+  async start(): Promise<void> {
+    try {
+      this.options.onStatus(this);
+      await this.load();
+      await this.join();
+      if (this.fault) return;
+      this.progress = 1;
+      this.state = ShardState.SHARD_STATE_READY;
+      this.options.onStatus(this);
+    } catch (error) {
+      this.breakBy(error);
+    }
+  }
+
+  /** The hop from the stage before, until the pipeline ends. Throws while the stage is not there yet. */
+  async serveHop(channel: Duplex<HopResponse, HopRequest>, receiver: HopReceiver): Promise<void> {
+    if (!this.fault) {
+      const runner = this.requireRunner();
+      if (this.hopTaken) throw new PangalacticError('invalid_request', `pipeline ${this.id} has its hop already`);
+      this.hopTaken = true;
+      await channel.send({ ready: {} }).catch(() => undefined);
+      void this.readHop(channel, receiver, runner);
+    }
+    await channel.send({ fault: await this.ended }).catch(() => undefined);
+  }
+
+  /** The tail's results for the head, until the pipeline ends. Throws while the stage is not there yet. */
+  async *serveResults(signal: AbortSignal): AsyncGenerator<ResultsResponse> {
+    if (this.fault) {
+      yield { fault: this.fault };
+      return;
+    }
+    this.requireRunner();
+    if (!this.results) throw new PangalacticError('invalid_request', `pipeline ${this.id} has no results to read here`);
+    const queue = this.results.open();
+    void this.ended.then((fault) => {
+      queue.push({ fault });
+      queue.end();
+    });
+    signal.addEventListener('abort', () => this.break(this.faultOfStage(0, 'it closed the results stream')));
+    yield* queue;
+  }
+
+  /** The first fault counts; the rest is its echo. */
+  break(fault: PipelineFault): void {
+    if (this.fault) return;
+    this.fault = fault;
+    this.state = ShardState.SHARD_STATE_BROKEN;
+    this.end(fault);
+    this.head?.fail(brokenError(this.id, fault));
+    this.endWork?.();
+    void this.freeMemory();
+    const closeDelayMs = fault.stage === this.assignment.stage ? CLOSE_DELAY_MS.atFault : CLOSE_DELAY_MS.other;
+    setTimeout(() => this.aborter.abort(), closeDelayMs);
+    this.options.onStatus(this);
+  }
+
+  /** Ends the pipeline if it still runs, and waits until its memory is free. */
+  async unload(reason: string): Promise<void> {
+    this.break(this.faultOfStage(this.assignment.stage, reason));
+    this.aborter.abort();
+    await this.freeMemory();
+    this.state = ShardState.SHARD_STATE_GONE;
+    this.options.onStatus(this);
+  }
+
+  private async load(): Promise<void> {
+    const { assignment, findModel, provider } = this.options;
+    const { fingerprint, contextLength, maxSequences } = assignment.spec;
+    const { path, description } = await findModel(fingerprint);
+    if (this.fault) return;
+    this.model = description;
+    const spec = { modelPath: path, fingerprint, layers: assignment.layers, contextLength, maxSequences };
+    this.loading = provider.load(spec, (fraction) => this.report(fraction));
+    this.shard = await this.loading;
+  }
+
+  /** A load that is still running frees what it made once it is done. */
+  private async freeMemory(): Promise<void> {
+    await this.loading?.then((shard) => shard.unload()).catch(() => undefined);
+  }
+
+  /** Connects what comes after this stage; only then may anything come in. */
+  private async join(): Promise<void> {
+    const { isHead, isTail, stage } = this.assignment;
+    const { shard, model } = this;
+    if (!shard || !model || this.fault) return;
+    const sink = isTail ? this.resultsSink() : await this.neighbour(stage + 1).openHop();
+    this.runner = new StageRunner(shard, sink, {
+      onCommand: () => this.trackWork(),
+      onOutput: (output) => this.observe(output),
+      onFailure: (error) => this.breakBy(error),
+    });
+    if (!isHead) return;
+    this.head = this.createHead(this.runner, model);
+    if (!isTail)
+      await this.neighbour(this.assignment.spec.stages.length - 1).openResults((r) => this.head?.onResult(r));
+    await warmUp(this.head, model.bosId ?? 0);
+  }
+
+  private resultsSink(): StageSink {
+    if (this.assignment.isHead) return new LocalResults((result) => this.head?.onResult(result));
+    this.results = new RemoteResults(this.assignment.spec.stages.length);
+    return this.results;
+  }
+
+  private createHead(runner: StageRunner, model: ModelDescription): PipelineHead {
+    const { spec } = this.assignment;
+    const scheduler = new BatchScheduler({
+      slots: spec.maxSequences,
+      contextLength: spec.contextLength,
+      stages: spec.stages.length,
+      queueLimit: this.options.queueLimit,
+      endOfGenerationIds: model.endOfGenerationIds,
+    });
+    const watchdog = new StepWatchdog(new StepDeadline(this.options.stepDeadline), (reason) =>
+      this.break(this.faultOfStage(0, reason)),
+    );
+    return new PipelineHead(scheduler, runner, watchdog, (error) => this.breakBy(error));
+  }
+
+  private neighbour(stage: number): Neighbour {
+    const { clusterToken, loadDeadlineMs } = this.options;
+    const { spec } = this.assignment;
+    const options = { spec, stage, clusterToken, loadDeadlineMs, signal: this.aborter.signal };
+    return new Neighbour(options, (error) => this.break(faultOf(error, spec, stage)));
+  }
+
+  private async readHop(
+    channel: Duplex<HopResponse, HopRequest>,
+    receiver: HopReceiver,
+    runner: StageRunner,
+  ): Promise<void> {
+    try {
+      while (!this.fault) {
+        const request = await this.nextRequest(channel);
+        await runner.push(receiver.message(request, this.model?.hiddenSize ?? 0));
+      }
+    } catch (error) {
+      this.breakBy(error);
+    }
+  }
+
+  private async nextRequest(channel: Duplex<HopResponse, HopRequest>): Promise<HopRequest> {
+    const next = await channel.next().catch(() => undefined);
+    if (next && !next.done) return next.value;
+    throw new FaultReport(this.faultOfStage(this.assignment.stage - 1, 'it closed the hop'));
+  }
+
+  private trackWork(): void {
+    if (this.slotsInUse === 0) {
+      this.endWork?.();
+      this.endWork = undefined;
+    } else {
+      this.endWork ??= this.options.beginWork();
+    }
+  }
+
+  private observe({ rows, computeMs }: StageOutput): void {
+    this.times.observe(rows, computeMs);
+    this.options.onStep(phaseOf(rows), computeMs);
+  }
+
+  private report(fraction: number): void {
+    if (this.fault || fraction < this.progress + 0.05) return;
+    this.progress = fraction;
+    this.options.onStatus(this);
+  }
+
+  private requireRunner(): StageRunner {
+    if (this.runner) return this.runner;
+    throw this.notReady();
+  }
+
+  private notReady(): PangalacticError {
+    return new PangalacticError('model_not_ready', `pipeline ${this.id} is still loading`, { retryAfterSeconds: 1 });
+  }
+
+  private breakBy(error: unknown): void {
+    this.break(faultOf(error, this.assignment.spec, this.assignment.stage));
+  }
+
+  private faultOfStage(stage: number, reason: string): PipelineFault {
+    return { stage, nodeId: this.assignment.spec.stages[stage]?.nodeId ?? '', reason };
+  }
+}
