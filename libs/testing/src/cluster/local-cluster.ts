@@ -1,0 +1,142 @@
+import type { GetClusterResponse, PipelineView } from '@pangalactic/contracts';
+import { connectHub, type HubClient } from '@pangalactic/transport';
+import { AppProcess, describeExit, type AppProcessSpec, type ProcessExit } from '../processes/app-process';
+import { until } from '../until';
+import type { ClusterLayout } from './cluster-layout';
+
+const HUB_READY_MS = 30_000;
+const VIEW_DEADLINE_MS = 5_000;
+const POLL_MS = 100;
+
+export interface StartOptions {
+  /** For the nodes to compile and load their shards. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (message: string) => void;
+}
+
+/** A failure of one process, with the file that tells more. */
+export class ProcessFailure extends Error {
+  override readonly name = 'ProcessFailure';
+  constructor(
+    message: string,
+    readonly logPath: string,
+  ) {
+    super(message);
+  }
+}
+
+/** A hub, nodes and a gateway as separate processes on this machine. */
+export class LocalCluster {
+  private readonly processes = new Map<string, AppProcess>();
+  private readonly specs: ReadonlyMap<string, AppProcessSpec>;
+  private readonly hub: HubClient;
+
+  constructor(readonly layout: ClusterLayout) {
+    this.hub = connectHub(layout.hubAddress, { clusterToken: layout.hub.env.PANGALACTIC_CLUSTER_TOKEN ?? '' });
+    this.specs = new Map([layout.hub, ...layout.nodes, layout.gateway].map((spec) => [spec.name, spec]));
+  }
+
+  get nodeNames(): string[] {
+    return this.layout.nodes.map(({ name }) => name);
+  }
+
+  url(name: string, path = ''): string {
+    const base = this.layout.urls.get(name);
+    if (base === undefined) throw new Error(`there is no process ${name}`);
+    return base + path;
+  }
+
+  process(name: string): AppProcess {
+    const process = this.processes.get(name);
+    if (!process) throw new Error(`${name} was never started`);
+    return process;
+  }
+
+  /** Starts a process for the first time, or again after it ended. */
+  start(name: string): AppProcess {
+    const spec = this.specs.get(name);
+    if (!spec) throw new Error(`there is no process ${name}`);
+    const previous = this.processes.get(name);
+    if (previous && !previous.ended) throw new Error(`${name} is running`);
+    const process = AppProcess.start(spec);
+    this.processes.set(name, process);
+    return process;
+  }
+
+  /** Starts everything and waits until the model answers through the gateway. */
+  async startAll({ timeoutMs, signal, onProgress = () => undefined }: StartOptions): Promise<void> {
+    const start = (name: string) => onProgress(`${name} started (process ${this.start(name).pid})`);
+    start('hub');
+    await this.untilOrProcessEnds(
+      () => this.isReady('hub'),
+      HUB_READY_MS,
+      () => 'the hub is ready',
+      signal,
+    );
+    for (const name of [...this.nodeNames, 'gateway']) start(name);
+    await this.untilServing(timeoutMs, signal);
+  }
+
+  /** Waits until a pipeline is READY and the gateway says so too. */
+  async untilServing(timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    let seen = 'the hub has not answered';
+    const isServing = async () => {
+      const view = await this.view();
+      seen = describeProgress(view);
+      return readyPipeline(view) !== undefined && (await this.isReady('gateway'));
+    };
+    await this.untilOrProcessEnds(isServing, timeoutMs, () => `a pipeline is READY (${seen})`, signal);
+  }
+
+  view(): Promise<GetClusterResponse> {
+    return this.hub.getCluster({}, { deadlineMs: VIEW_DEADLINE_MS });
+  }
+
+  async isReady(name: string): Promise<boolean> {
+    const response = await fetch(this.url(name, '/readyz'), { signal: AbortSignal.timeout(2000) });
+    await response.arrayBuffer();
+    return response.ok;
+  }
+
+  /** Ends every process: those that take requests first, the hub last, so that nobody misses a neighbour. */
+  async stopAll(graceMs: number): Promise<ReadonlyMap<string, ProcessExit>> {
+    this.hub.close();
+    const exits = new Map<string, ProcessExit>();
+    for (const names of [['gateway'], this.nodeNames, ['hub']]) {
+      const running = names.flatMap((name) => this.processes.get(name) ?? []);
+      await Promise.all(running.map(async (process) => exits.set(process.name, await process.stop(graceMs))));
+    }
+    return exits;
+  }
+
+  private async untilOrProcessEnds(
+    condition: () => Promise<boolean>,
+    timeoutMs: number,
+    message: () => string,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const ended = () => [...this.processes.values()].find((process) => process.ended);
+    await until(async () => ended() ?? (await condition()), { timeoutMs, message, intervalMs: POLL_MS, signal });
+    const failed = ended();
+    if (failed?.ended) throw new ProcessFailure(`${failed.name} ${describeEnd(failed, failed.ended)}`, failed.logPath);
+  }
+}
+
+export function readyPipeline(view: GetClusterResponse): PipelineView | undefined {
+  return view.pipelines.find(({ state }) => state === 'READY');
+}
+
+function describeProgress({ nodes, pipelines, deployments }: GetClusterResponse): string {
+  const states = pipelines.map(({ state, reason }) => (reason ? `${state}: ${reason}` : state));
+  const waiting = deployments.flatMap(({ modelId, waitingFor }) =>
+    waitingFor ? `${modelId} waits for ${waitingFor}` : [],
+  );
+  return [`${nodes.length} nodes registered`, ...states, ...waiting].join('; ');
+}
+
+/** A process that refuses its configuration says why in its last line. */
+function describeEnd(process: AppProcess, exit: ProcessExit): string {
+  const lastLine = process.logs().trimEnd().split('\n').at(-1);
+  return lastLine ? `${describeExit(exit)}: ${lastLine}` : describeExit(exit);
+}

@@ -1,0 +1,11 @@
+export * from './cluster/cluster-layout';
+export * from './cluster/local-cluster';
+export * from './cluster/test-cluster';
+export * from './free-port';
+export * from './gguf/encode-tensor';
+export * from './gguf/f32-copy';
+export * from './gguf/metadata';
+export * from './gguf/random-model';
+export * from './gguf/write-gguf';
+export { AppProcess, describeExit, type AppName, type AppProcessSpec, type ProcessExit } from './processes/app-process';
+export * from './until';
