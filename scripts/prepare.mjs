@@ -2,6 +2,9 @@
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 
+// npx installs the clone as a package of its own and prepares it again: that would rebuild dist/ under running processes.
+if (process.env.npm_command === 'exec') process.exit(0);
+
 const require = createRequire(import.meta.url);
 let nest;
 try {

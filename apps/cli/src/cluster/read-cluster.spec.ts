@@ -1,0 +1,20 @@
+import { freePort } from '@pangalactic/testing';
+import { describe, expect, it } from 'vitest';
+import { readCluster } from './read-cluster';
+
+describe('readCluster', () => {
+  it('names the address of a hub that cannot be reached', async () => {
+    const address = `127.0.0.1:${await freePort()}`;
+    await expect(readCluster(address)).rejects.toMatchObject({
+      name: 'CommandError',
+      message: expect.stringMatching(new RegExp(`^hub ${address} cannot be reached: `)) as string,
+    });
+  });
+
+  it.each(['localhost', 'http://localhost:7100', ''])('refuses the address %j', async (address) => {
+    await expect(readCluster(address)).rejects.toMatchObject({
+      name: 'CommandError',
+      message: `--hub-addr ${address}: allowed: host:port`,
+    });
+  });
+});

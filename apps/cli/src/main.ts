@@ -1,0 +1,6 @@
+import { reportFailure } from './command-error';
+import { createProgram } from './program';
+
+createProgram()
+  .parseAsync()
+  .catch((error: unknown) => reportFailure('pangalactic', error));

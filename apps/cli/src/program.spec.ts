@@ -1,0 +1,21 @@
+import { describe, expect, it } from 'vitest';
+import { createProgram } from './program';
+
+describe('createProgram', () => {
+  const commands = createProgram().commands.flatMap((group) =>
+    group.commands.map((command) => `${group.name()} ${command.name()}`),
+  );
+
+  it('has the documented commands', () => {
+    expect(commands).toEqual(['hub start', 'node start', 'gateway start', 'cluster status', 'cluster topology']);
+  });
+
+  it('takes its version from package.json', () => {
+    expect(createProgram().version()).toMatch(/^\d+\.\d+\.\d+$/);
+  });
+
+  it.each(['status', 'topology'])('cluster %s asks localhost:7100 by default', (name) => {
+    const cluster = createProgram().commands.find((group) => group.name() === 'cluster');
+    expect(cluster?.commands.find((command) => command.name() === name)?.opts()).toEqual({ hubAddr: 'localhost:7100' });
+  });
+});
