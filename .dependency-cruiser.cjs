@@ -36,7 +36,10 @@ module.exports = {
     {
       name: 'transport-code-only-in-controllers-and-transport',
       severity: 'error',
-      from: { path: '^(apps|libs)/', pathNot: '(\\.controller\\.ts$|\\.spec\\.ts$|^libs/(transport|testing|lifecycle|contracts)/)' },
+      from: {
+        path: '^(apps|libs)/',
+        pathNot: '(\\.controller\\.ts$|\\.spec\\.ts$|^libs/(transport|testing|lifecycle|contracts)/)',
+      },
       to: { path: 'node_modules/@grpc/', dependencyTypesNot: ['type-only'] },
     },
     {
@@ -50,6 +53,9 @@ module.exports = {
     doNotFollow: { path: 'node_modules' },
     tsConfig: { fileName: 'tsconfig.json' },
     tsPreCompilationDeps: true,
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'require', 'node', 'default', 'types'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'require', 'node', 'default', 'types'],
+    },
   },
 };

@@ -14,7 +14,9 @@ import { repositoryRoot } from './proto-path';
 describe('the error catalogue', () => {
   it('is what docs/errors.md says', () => {
     const page = readFileSync(join(repositoryRoot(), 'docs/errors.md'), 'utf8');
-    const documented = [...page.matchAll(/^\| `(\w+)` +\| (\w+) +\| (\d+) +\| (\w+) +\|/gm)].map((row) => row.slice(1, 5));
+    const documented = [...page.matchAll(/^\| `(\w+)` +\| (\w+) +\| (\d+) +\| (\w+) +\|/gm)].map((row) =>
+      row.slice(1, 5),
+    );
     const rows = Object.entries(ERROR_CATALOGUE).map(([code, { grpc, http, openai }]) => [
       ...[code, GrpcStatus[grpc], String(http), openai],
     ]);
