@@ -1,113 +1,104 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism, tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { repositoryRoot } from '@pangalactic/contracts';
-import { TransformersProvider } from '@pangalactic/inference';
-import { GgmlType, inspectModel } from '@pangalactic/models';
-import { writeRandomModel, type RandomModelShape } from '@pangalactic/testing';
 import { Command } from 'commander';
-import { benchEngine, type EngineBenchOptions } from './engine-bench';
+import { LlamaCppPeer, peerAvailable } from '@pangalactic/testing';
 import { describeMachine } from './machine';
-
-interface Scenario {
-  readonly name: string;
-  readonly shape: RandomModelShape;
-  readonly options: Omit<EngineBenchOptions, 'vocabularySize'>;
-}
-
-/** Proves in seconds that the bench works; its numbers say little. */
-const SMOKE: Scenario = {
-  name: 'engine-smoke',
-  shape: {
-    layers: 4,
-    hiddenSize: 512,
-    feedForwardSize: 1408,
-    heads: 8,
-    kvHeads: 2,
-    headSize: 64,
-    vocabSize: 4096,
-    tiedEmbeddings: false,
-    contextLength: 1024,
-  },
-  options: { rounds: 3, promptTokens: 256, decodeTokens: 32, streams: [1, 8] },
-};
-
-/** The shape of TinyLlama 1.1B. */
-const FULL: Scenario = {
-  name: 'engine-1.1b',
-  shape: {
-    layers: 22,
-    hiddenSize: 2048,
-    feedForwardSize: 5632,
-    heads: 32,
-    kvHeads: 4,
-    headSize: 64,
-    vocabSize: 32_000,
-    tiedEmbeddings: false,
-    contextLength: 2048,
-  },
-  options: { rounds: 5, promptTokens: 512, decodeTokens: 32, streams: [1, 8] },
-};
+import { deliveredCores, QUIET_CORES } from './noise';
+import { type Round, type Row, ROWS, type Subjects } from './rows';
+import { ServedModel } from './served-model';
+import { smoke } from './smoke';
+import { median, relativeSpread } from './statistics';
+import { tinyLlamaFile } from './tinyllama';
 
 interface Flags {
   readonly smoke?: true;
-  readonly threads: string;
+  readonly rounds: string;
+  readonly only?: string;
+}
+
+interface Result {
+  readonly name: string;
+  readonly figure: number;
+  readonly spread: number;
+  readonly parts: Readonly<Record<string, number>>;
+  readonly bar: number;
+  readonly stretch: number;
+  readonly reached: 'stretch' | 'bar' | 'no';
 }
 
 async function main(): Promise<void> {
   const flags = new Command('npm run bench --')
-    .description('Prefill and decode rates of one engine on a generated Q4_0 model, through the inference port.')
-    .option('--smoke', 'a small model, a few seconds')
-    .option('--threads <count>', 'threads of the engine', String(availableParallelism()))
+    .description(
+      'Speed as ratios: against llama.cpp, and against ourselves, on a generated model of TinyLlama 1.1B shape.',
+    )
+    .option('--smoke', 'one engine on a small model, a few seconds')
+    .option('--rounds <count>', 'rounds of each row', '5')
+    .option('--only <text>', 'rows whose name contains this')
     .parse()
     .opts<Flags>();
-  const scenario = flags.smoke ? SMOKE : FULL;
-  const threads = Number(flags.threads);
-
   const machine = describeMachine();
-  console.log(
-    Object.entries({ ...machine, threads })
-      .map(([key, value]) => `${key}: ${value}`)
-      .join('\n'),
-  );
-  const rates = await measure(scenario, threads);
-  for (const { name, tokensPerSecond, spread } of rates) {
-    console.log(
-      `${name.padEnd(20)} ${tokensPerSecond.toFixed(1).padStart(9)} tokens/s  +- ${(spread * 100).toFixed(0)} %`,
-    );
-  }
+  console.log(machine);
+  if (flags.smoke) return store('smoke', { machine, rates: await smoke(availableParallelism()) });
 
-  const folder = join(repositoryRoot(), 'bench', 'results');
-  await mkdir(folder, { recursive: true });
-  const path = join(folder, `${scenario.name}.local.json`);
-  await writeFile(path, `${JSON.stringify({ scenario, threads, machine, rates }, null, 2)}\n`);
-  console.log(`written to ${path}`);
+  const rows = ROWS.filter(({ name }) => name.includes(flags.only ?? ''));
+  const cores: number[] = [];
+  const results = await measureAll(rows, Number(flags.rounds), cores);
+  const quiet = Math.min(...cores) >= QUIET_CORES;
+  console.log(`cores delivered: ${cores.map((count) => count.toFixed(2)).join(', ')}${quiet ? '' : ' (noisy)'}`);
+  await store('engine', { machine, coresDelivered: cores, quiet, results });
 }
 
-async function measure({ shape, options }: Scenario, threads: number) {
-  const folder = await mkdtemp(join(tmpdir(), 'pangalactic-bench-'));
-  const modelPath = join(folder, 'random.gguf');
+async function measureAll(rows: readonly Row[], rounds: number, cores: number[]): Promise<Result[]> {
+  if (!peerAvailable()) throw new Error('llama.cpp is missing: run `node test/peer/install.mjs`');
+  const threads = availableParallelism();
+  const modelPath = await tinyLlamaFile();
+  const oneNode = await ServedModel.start(1, threads);
+  const oneNodeOneThread = await ServedModel.start(1, 1);
+  const twoNodesOneThread = await ServedModel.start(2, 1);
+  const peer = LlamaCppPeer.start();
   try {
-    await writeRandomModel(modelPath, shape, { seed: 1, type: GgmlType.Q4_0 });
-    const provider = await TransformersProvider.create({ threads, cacheDir: join(folder, 'cache') });
-    const { fingerprint } = await inspectModel('random', modelPath);
-    const shard = await provider.load(
-      {
-        modelPath,
-        fingerprint,
-        layers: { from: 0, to: shape.layers },
-        contextLength: options.promptTokens + options.decodeTokens,
-        maxSequences: Math.max(...options.streams),
-      },
-      () => undefined,
-    );
-    console.log(`memory: ${(shard.memoryBytes / 1024 ** 2).toFixed(0)} MiB`);
-    const rates = await benchEngine(shard, { ...options, vocabularySize: shape.vocabSize });
-    await provider.close();
-    return rates;
+    const subjects: Subjects = { peer, modelPath, threads, oneNode, oneNodeOneThread, twoNodesOneThread };
+    const results: Result[] = [];
+    for (const row of rows) {
+      cores.push(await deliveredCores());
+      results.push(await measureRow(row, rounds, subjects));
+    }
+    return results;
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await peer.close();
+    for (const model of [oneNode, oneNodeOneThread, twoNodesOneThread]) await model.stop();
   }
+}
+
+/** The first round warms up and does not count. */
+async function measureRow(row: Row, rounds: number, subjects: Subjects): Promise<Result> {
+  const { name, bar, stretch, unit, atMost } = row;
+  await row.measure(subjects);
+  const measured: Round[] = [];
+  for (let round = 0; round < rounds; round++) measured.push(await row.measure(subjects));
+  const figure = median(measured.map((round) => round.figure));
+  const spread = relativeSpread(measured.map((round) => round.figure));
+  const parts = Object.fromEntries(
+    Object.keys(measured[0]!.parts).map((part) => [part, median(measured.map((round) => round.parts[part]!))]),
+  );
+  const meets = (limit: number) => (atMost ? figure <= limit : figure >= limit);
+  const reached = meets(stretch) ? 'stretch' : meets(bar) ? 'bar' : 'no';
+  const details = Object.entries(parts).map(([part, value]) => `${part} ${value.toFixed(1)}`);
+  console.log(
+    `${name.padEnd(60)} ${figure.toFixed(2).padStart(7)} ${unit.padEnd(5)} +- ${(spread * 100).toFixed(0).padStart(2)} %` +
+      `  bar ${bar}, stretch ${stretch}: ${reached}  (${details.join(', ')})`,
+  );
+  return { name, figure, spread, parts, bar, stretch, reached };
+}
+
+async function store(name: string, result: object): Promise<void> {
+  const folder = join(repositoryRoot(), 'bench/results');
+  await mkdir(folder, { recursive: true });
+  const path = join(folder, `${name}.local.json`);
+  await writeFile(path, `${JSON.stringify(result, null, 2)}\n`);
+  console.log(`written to ${path}`);
 }
 
 main().catch((error: unknown) => {

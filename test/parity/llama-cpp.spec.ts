@@ -4,9 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { repositoryRoot } from '@pangalactic/contracts';
 import { GgmlType } from '@pangalactic/models';
-import { type RandomModelShape, writeF32Copy, writeRandomModel } from '@pangalactic/testing';
+import {
+  LlamaCppPeer,
+  peerAvailable,
+  type Prediction,
+  type RandomModelShape,
+  writeF32Copy,
+  writeRandomModel,
+} from '@pangalactic/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { LlamaCppPeer, peerAvailable, type Prediction } from '../peer/llama-cpp-peer';
 import { ForcedModel } from './forced-model';
 
 const TOKENS = 64;

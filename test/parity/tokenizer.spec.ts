@@ -3,10 +3,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { repositoryRoot } from '@pangalactic/contracts';
 import { readGgufHeader } from '@pangalactic/models';
-import { bool, float32, float32s, int32s, text, texts, uint32, writeGguf } from '@pangalactic/testing';
+import {
+  bool,
+  float32,
+  float32s,
+  int32s,
+  LlamaCppPeer,
+  peerAvailable,
+  text,
+  texts,
+  uint32,
+  writeGguf,
+} from '@pangalactic/testing';
 import { ModelTokenizer } from '@pangalactic/tokenizer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { LlamaCppPeer, peerAvailable } from '../peer/llama-cpp-peer';
 import { fuzzTexts } from './fuzz-texts';
 
 const MODEL = join(repositoryRoot(), 'models/pangalactic-nano.gguf');

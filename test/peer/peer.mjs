@@ -16,7 +16,7 @@ const models = new Map();
 /** By model and size. */
 const sequences = new Map();
 
-const operations = { tokenize, evaluate, generate };
+const operations = { tokenize, evaluate, generate, measure };
 
 for await (const line of createInterface({ input: process.stdin })) {
   const { op, ...request } = JSON.parse(line);
@@ -61,6 +61,29 @@ async function generate({ model, promptIds, count }) {
     input = [predictions.at(-1).id];
   }
   return predictions;
+}
+
+/** Milliseconds from the start to each of `count` greedy tokens, with the settings a user gets: float16 KV. */
+async function measure({ model, promptIds, count, threads }) {
+  const sequence = await measuredSequence(model, threads);
+  await sequence.clearHistory();
+  const started = performance.now();
+  const times = [];
+  for await (const _token of sequence.evaluate(promptIds, { temperature: 0, yieldEogToken: true })) {
+    times.push(performance.now() - started);
+    if (times.length === count) break;
+  }
+  return times;
+}
+
+async function measuredSequence(modelPath, threads) {
+  const key = `${modelPath}\n${threads} threads`;
+  if (!sequences.has(key)) {
+    const model = await modelAt(modelPath);
+    const context = await model.createContext({ contextSize: 2560, batchSize: 512, threads, flashAttention: false });
+    sequences.set(key, context.getSequence());
+  }
+  return sequences.get(key);
 }
 
 /** The engine gives probabilities in float32 only; raw logits and float64 keep the gaps between them exact. */

@@ -9,3 +9,4 @@ export * from './gguf/random-model';
 export * from './gguf/write-gguf';
 export { AppProcess, describeExit, type AppName, type AppProcessSpec, type ProcessExit } from './processes/app-process';
 export * from './until';
+export * from './llama-cpp-peer';

@@ -1,8 +1,8 @@
 import type { Shard } from '@pangalactic/inference';
-import { EngineDriver } from './engine';
+import { EngineDriver } from './engine-driver';
 import { median, relativeSpread } from './statistics';
 
-export interface EngineBenchOptions {
+export interface EngineRateOptions {
   readonly rounds: number;
   /** Multiple of a prefill chunk. */
   readonly promptTokens: number;
@@ -19,7 +19,7 @@ export interface Rate {
 }
 
 /** Rounds of the different measurements take turns, so that a slow minute of the machine touches all of them alike. */
-export async function benchEngine(shard: Shard, options: EngineBenchOptions): Promise<Rate[]> {
+export async function engineRates(shard: Shard, options: EngineRateOptions): Promise<Rate[]> {
   const driver = new EngineDriver(shard, options.vocabularySize);
   const measurements = [
     { name: `prefill ${options.promptTokens}`, run: () => prefillRate(driver, options) },
@@ -42,7 +42,7 @@ export async function benchEngine(shard: Shard, options: EngineBenchOptions): Pr
   });
 }
 
-async function prefillRate(driver: EngineDriver, { promptTokens }: EngineBenchOptions): Promise<number> {
+async function prefillRate(driver: EngineDriver, { promptTokens }: EngineRateOptions): Promise<number> {
   const seconds = await timed(() => driver.prefill(1, promptTokens));
   return promptTokens / seconds;
 }
@@ -50,7 +50,7 @@ async function prefillRate(driver: EngineDriver, { promptTokens }: EngineBenchOp
 async function decodeRate(
   driver: EngineDriver,
   streams: number,
-  { decodeTokens, promptTokens }: EngineBenchOptions,
+  { decodeTokens, promptTokens }: EngineRateOptions,
 ): Promise<number> {
   await driver.prefill(streams, promptTokens);
   const seconds = await timed(async () => {

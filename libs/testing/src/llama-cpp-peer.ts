@@ -95,6 +95,11 @@ export class LlamaCppPeer {
     return (await this.request('generate', { model, promptIds, count })) as Prediction[];
   }
 
+  /** Milliseconds from the request to each of `count` greedy tokens, on so many threads and with llama.cpp's own settings. */
+  async measure(model: string, promptIds: readonly number[], count: number, threads: number): Promise<number[]> {
+    return (await this.request('measure', { model, promptIds, count, threads })) as number[];
+  }
+
   async close(): Promise<void> {
     this.child.kill('SIGKILL');
     await this.exited;
