@@ -127,6 +127,8 @@ export class PlayedNode {
   readonly received: NodeSessionResponse[] = [];
   /** What the session ended with. */
   ended: unknown;
+  /** What the node does at once about a command. */
+  obey: (command: NodeSessionResponse) => void = () => {};
   private readonly channel: Duplex<NodeSessionRequest, NodeSessionResponse>;
   private timer: NodeJS.Timeout | undefined;
 
@@ -184,7 +186,10 @@ export class PlayedNode {
 
   private async read(): Promise<void> {
     try {
-      for await (const message of this.channel) this.received.push(message);
+      for await (const message of this.channel) {
+        this.received.push(message);
+        this.obey(message);
+      }
       this.ended = 'ok';
     } catch (error) {
       this.ended = error;

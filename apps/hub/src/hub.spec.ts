@@ -10,6 +10,7 @@ import {
   PlayedNode,
   readyPair,
   shardStatus,
+  type SpecHub,
   startHub,
   untilCluster,
   watchRoutes,
@@ -160,6 +161,62 @@ describe('a hub', () => {
     expect((await a.next('load')).pipeline?.stages).toHaveLength(1);
     const { nodes } = await hub.client.getCluster({}, DEADLINE);
     expect(nodes[0]?.rejected).toEqual([{ file: 'x.gguf', reason: 'truncated' }]);
+  });
+});
+
+describe('a hub in trouble', () => {
+  const rounds = async (hub: SpecHub) => {
+    const metrics = await (await fetch(`${hub.url}/metrics`)).text();
+    return Number(/pangalactic_hub_reconcile_duration_seconds_count (\d+)/.exec(metrics)?.[1]);
+  };
+
+  it('only keeps time once nodes have died, left and come back until too few are there', async () => {
+    const hub = await startHub({ environment: { HUB_PIPELINE_STAGES: '3', HUB_HEARTBEAT_TIMEOUT_S: '1.5' } });
+    const { tables } = watchRoutes(hub);
+    const joined: PlayedNode[] = [];
+    const join = async (id: string, port: number) => {
+      const node = await PlayedNode.join(hub, id, { address: `127.0.0.1:${port}` });
+      node.obey = ({ unload }) =>
+        unload && void node.report(unload.pipelineId, SHARD_STATE_GONE).catch(() => undefined);
+      joined.push(node);
+      return node;
+    };
+    await join('a', 1);
+    await join('b', 2);
+    for (let round = 0; round < 3; round++) {
+      const c = await join('c', 3);
+      await c.next('load');
+      if (round % 2 === 0) c.vanish();
+      else c.leave();
+      await expect.poll(() => c.ended, waits).toBeDefined();
+    }
+    await untilCluster(hub, ({ nodes, pipelines }) => nodes[2]?.state !== 'CONNECTED' && pipelines.length === 0);
+    const messages = () => joined.reduce((sum, { received }) => sum + received.length, tables.length);
+    const sent = messages();
+    // A registration, a load and an unload for each of three nodes in each of three rounds, and a few tables.
+    expect(sent).toBeLessThan(40);
+    const [before, startedAt] = [await rounds(hub), performance.now()];
+    await expect.poll(() => rounds(hub), waits).toBeGreaterThan(before + 10);
+    // Ticks are 100 ms apart.
+    expect(performance.now() - startedAt).toBeGreaterThan(700);
+    expect(messages()).toBe(sent);
+  });
+
+  it('tries what keeps failing ever more slowly', async () => {
+    const hub = await startHub({ environment: { HUB_PIPELINE_STAGES: '1' } });
+    const node = await PlayedNode.join(hub, 'a', { inventory: undefined });
+    const loadsAt: number[] = [];
+    const fault = { stage: 0, nodeId: 'a', reason: 'no space left' };
+    node.obey = ({ load, unload }) => {
+      if (load) loadsAt.push(performance.now());
+      if (load) void node.report(load.pipeline!.id, SHARD_STATE_BROKEN, { fault });
+      if (unload) void node.report(unload.pipelineId, SHARD_STATE_GONE);
+    };
+    await node.send({ inventory: { models: [NANO], rejected: [] } });
+    await expect.poll(() => loadsAt.length, waits).toBe(3);
+    expect(loadsAt[1]! - loadsAt[0]!).toBeGreaterThan(450);
+    expect(loadsAt[2]! - loadsAt[1]!).toBeGreaterThan(900);
+    expect(node.count('unload')).toBeLessThanOrEqual(3);
   });
 });
 

@@ -11,6 +11,7 @@ import {
   type ReadModelHeaderResponse,
   type ResultsRequest,
   type ResultsResponse,
+  toPangalacticError,
 } from '@pangalactic/contracts';
 import { DrainCoordinator } from '@pangalactic/lifecycle';
 import { type Duplex, handleDuplex, streamResponse } from '@pangalactic/transport';
@@ -56,15 +57,16 @@ export class NodeController {
     return streamResponse(call, () => this.modelHeader(fingerprint), { until: this.drain.closing });
   }
 
+  /** Ends with its pipeline, which the end of the process breaks. */
   @GrpcStreamCall('NodeService', 'Hop')
   hop(call: ServerDuplexStream<HopRequest, HopResponse>): Promise<void> {
-    return handleDuplex(call, (channel) => this.serveHop(channel), { until: this.drain.closing });
+    return handleDuplex(call, (channel) => this.serveHop(channel));
   }
 
+  /** Ends with its pipeline, too. */
   @GrpcMethod('NodeService', 'Results')
   results({ pipelineId }: ResultsRequest, _metadata: unknown, call: Writing<ResultsResponse>): Observable<never> {
-    const serve = (signal: AbortSignal) => this.pipelines.require(pipelineId).serveResults(signal);
-    return streamResponse(call, serve, { until: this.drain.closing });
+    return streamResponse(call, (signal) => this.pipelines.require(pipelineId).serveResults(signal));
   }
 
   private async *modelHeader(fingerprint: string): AsyncGenerator<ReadModelHeaderResponse> {
@@ -73,23 +75,26 @@ export class NodeController {
 
   private async serveHop(channel: Duplex<HopResponse, HopRequest>): Promise<void> {
     const receiver = new HopReceiver();
-    const { pipelineId, stage } = receiver.open(await firstMessage(channel));
+    const { pipelineId, stage } = receiver.open(await this.firstMessage(channel));
     const pipeline = this.pipelines.require(pipelineId);
     if (stage !== pipeline.assignment.stage || pipeline.assignment.isHead) {
       throw new PangalacticError('invalid_request', `this node does not take a hop as stage ${stage} of ${pipelineId}`);
     }
     await pipeline.serveHop(channel, receiver);
   }
-}
 
-async function firstMessage(channel: Duplex<HopResponse, HopRequest>): Promise<HopRequest> {
-  const late = () => channel.cancel(new PangalacticError('deadline_exceeded', 'the hop was not opened in time'));
-  const timer = setTimeout(late, HOP_OPEN_TIMEOUT_MS);
-  try {
-    const first = await channel.next();
-    if (!first.done) return first.value;
-    throw new PangalacticError('invalid_frame', 'the hop ended before it was opened');
-  } finally {
-    clearTimeout(timer);
+  private async firstMessage(channel: Duplex<HopResponse, HopRequest>): Promise<HopRequest> {
+    const late = () => channel.cancel(new PangalacticError('deadline_exceeded', 'the hop was not opened in time'));
+    const closing = () => channel.cancel(toPangalacticError(this.drain.closing.reason));
+    const timer = setTimeout(late, HOP_OPEN_TIMEOUT_MS);
+    this.drain.closing.addEventListener('abort', closing);
+    try {
+      const first = await channel.next();
+      if (!first.done) return first.value;
+      throw new PangalacticError('invalid_frame', 'the hop ended before it was opened');
+    } finally {
+      clearTimeout(timer);
+      this.drain.closing.removeEventListener('abort', closing);
+    }
   }
 }

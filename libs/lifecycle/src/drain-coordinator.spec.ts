@@ -22,6 +22,22 @@ async function shutDown(drain: DrainCoordinator): Promise<void> {
 }
 
 describe('DrainCoordinator', () => {
+  it('tells, early and late, that the servers listen', async () => {
+    const drain = new DrainCoordinator(
+      { readinessDelayMs: 0, deadlineMs: 5_000, closeGraceMs: 5_000 },
+      new GrpcServerHandle(),
+      new HttpAdapterHost(),
+    );
+    const heard: string[] = [];
+    const early = drain.serving.then(() => heard.push(`early ${drain.state}`));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(heard).toEqual([]);
+    drain.markServing();
+    await early;
+    await drain.serving;
+    expect(heard).toEqual(['early SERVING']);
+  });
+
   it('is not ready at once, keeps serving, then tells others, then waits for work, then closes', async () => {
     const drain = coordinator({ readinessDelayMs: 60 });
     const story: string[] = [];

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Server } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type BeforeApplicationShutdown, type OnApplicationShutdown } from '@nestjs/common';
@@ -28,6 +29,9 @@ export type DrainCallback = () => Promise<void> | void;
 export class DrainCoordinator implements BeforeApplicationShutdown, OnApplicationShutdown {
   private readonly logger = new Logger('lifecycle');
   private readonly callbacks: DrainCallback[] = [];
+  private announceServing: () => void = () => undefined;
+  /** Resolves when all servers of the process listen: only then may others be told of it. */
+  readonly serving = new Promise<void>((resolve) => (this.announceServing = resolve));
   private readonly closer = new AbortController();
   private readonly idleWaiters = new Set<() => void>();
   private current: LifecycleState = 'STARTING';
@@ -38,7 +42,10 @@ export class DrainCoordinator implements BeforeApplicationShutdown, OnApplicatio
     @Inject(DRAIN_OPTIONS) private readonly options: DrainOptions,
     private readonly grpc: GrpcServerHandle,
     private readonly http: HttpAdapterHost,
-  ) {}
+  ) {
+    // Every open stream listens.
+    setMaxListeners(0, this.closer.signal);
+  }
 
   get state(): LifecycleState {
     return this.current;
@@ -60,6 +67,7 @@ export class DrainCoordinator implements BeforeApplicationShutdown, OnApplicatio
   markServing(): void {
     this.current = 'SERVING';
     this.grpc.setServing(true);
+    this.announceServing();
   }
 
   /** Runs once, when draining, before waiting for work in flight. */

@@ -28,4 +28,16 @@ export class CallEnd {
     else this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   }
+
+  /** Waits for the end, but not longer than this. */
+  async reachedWithin(milliseconds: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    let stopListening: (() => void) | undefined;
+    await new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, milliseconds);
+      stopListening = this.onReached(resolve);
+    });
+    clearTimeout(timer);
+    stopListening?.();
+  }
 }

@@ -150,6 +150,32 @@ describe('a bidirectional stream', () => {
     await expect(hop.next()).rejects.toMatchObject({ code: 'pipeline_broken', message: 'stage 2 failed' });
   });
 
+  it('never looks like an orderly end to the handler when the client cancels, and does when it ends', async () => {
+    const ends: string[] = [];
+    let waiting = 0;
+    const { address } = await serve(async (channel) => {
+      await channel.next();
+      waiting += 1;
+      const end = channel.next().then(
+        ({ done }) => (done ? 'ended' : 'message'),
+        ({ code }: PangalacticError) => code,
+      );
+      ends.push(await end);
+    });
+    const open = async () => {
+      const [hop, before] = [hopTo(address), waiting];
+      await hop.send(step(1));
+      await vi.waitUntil(() => waiting > before, { timeout: 10_000, interval: 1 });
+      return hop;
+    };
+    for (let round = 0; round < 20; round += 1) (await open()).cancel();
+    const hop = await open();
+    hop.end();
+    expect((await hop.next()).done).toBe(true);
+    await vi.waitUntil(() => ends.length === 21, { timeout: 10_000 });
+    expect(ends.sort()).toEqual([...Array<string>(20).fill('cancelled'), 'ended']);
+  });
+
   it.each(['cut', 'force'] as const)(
     'frees senders that wait for room on both sides when the peer vanishes (%s)',
     async (how) => {

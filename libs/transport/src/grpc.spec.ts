@@ -1,12 +1,15 @@
+import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer, type AddressInfo, type Server } from 'node:net';
 import { NestFactory } from '@nestjs/core';
 import { Client, credentials, Metadata, status as Status, type ServiceError } from '@grpc/grpc-js';
 import { PangalacticError, type GetClusterResponse } from '@pangalactic/contracts';
-import { service as healthService } from 'grpc-health-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { MAX_MESSAGE_BYTES } from './channel-options';
 import { connectHub, connectNode } from './client';
 import { GrpcServerHandle, grpcServerOptions } from './grpc-server';
 import { handleDuplex } from './handle-duplex';
+import { isServing } from './health-client';
 import { startSpecServer, type Handlers, type SpecServer } from './grpc-server.fixture';
 import { streamResponse } from './stream-response';
 
@@ -166,9 +169,26 @@ describe('the cluster token', () => {
 
   it('is not demanded of health probes', async () => {
     const server = await start({}, 'secret');
-    expect(await healthOf(server.address)).toBe('NOT_SERVING');
+    expect(await isServing(server.address, 5_000)).toBe(false);
     server.handle.setServing(true);
-    expect(await healthOf(server.address)).toBe('SERVING');
+    expect(await isServing(server.address, 5_000)).toBe(true);
+  });
+});
+
+describe('a process', () => {
+  it('does not count as serving when nobody answers, or not in time, or something else', async () => {
+    const listening = async (server: Server) => {
+      closers.push(() => server.close());
+      await once(server.listen(0, '127.0.0.1'), 'listening');
+      return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    };
+    const silent = await listening(createServer());
+    const http = await listening(createHttpServer((_request, response) => response.end('{}')));
+    const started = performance.now();
+    expect(await isServing(silent, 200)).toBe(false);
+    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(await isServing('127.0.0.1:1', 5_000)).toBe(false);
+    expect(await isServing(http, 5_000)).toBe(false);
   });
 });
 
@@ -190,23 +210,5 @@ function rawUnary(address: string, path: string): Promise<ServiceError | null> {
   const bytes = (value: Buffer) => value;
   return new Promise((resolve) => {
     client.makeUnaryRequest(path, bytes, bytes, Buffer.alloc(0), new Metadata(), {}, (error) => resolve(error));
-  });
-}
-
-function healthOf(address: string): Promise<string> {
-  const client = closed(new Client(address, credentials.createInsecure()));
-  const check = healthService['Check'] as unknown as {
-    path: string;
-    requestSerialize: (value: object) => Buffer;
-    responseDeserialize: (bytes: Buffer) => { status: string };
-  };
-  return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(
-      check.path,
-      check.requestSerialize,
-      check.responseDeserialize,
-      { service: '' },
-      (error, reply) => (error ? reject(error) : resolve(reply!.status)),
-    );
   });
 }

@@ -6,6 +6,7 @@ export { ERROR_CODE_KEY, RETRY_AFTER_KEY, toServiceError } from './errors';
 export * from './grpc-error.filter';
 export * from './grpc-server';
 export * from './handle-duplex';
+export * from './health-client';
 export type { StreamOptions } from './server-call';
 export type { ServiceName } from './service-definitions';
 export * from './stream-response';

@@ -1,6 +1,11 @@
 import type { Readable } from 'node:stream';
-import { setImmediate } from 'node:timers/promises';
 import type { CallEnd } from './call-end';
+
+/**
+ * A Node.js peer that cancels a call writes END_STREAM first and, once that write is through, RST_STREAM: an end of
+ * messages stands only when no reset has followed it within this time, which is some hundred times what one takes.
+ */
+const RESET_LAG_MS = 100;
 
 /** Pulls messages out of a grpc-js call, which reads ahead only what its object buffer holds (16 messages). */
 export class MessageReader<In> {
@@ -28,9 +33,8 @@ export class MessageReader<In> {
     }
   }
 
-  /** A caller's reset first looks like an orderly end of its messages; that it was none shows in the same turn. */
   private async halfClosed(): Promise<IteratorResult<In, undefined>> {
-    await setImmediate();
+    await this.end.reachedWithin(RESET_LAG_MS);
     if (this.end.error) throw this.end.error;
     return { value: undefined, done: true };
   }

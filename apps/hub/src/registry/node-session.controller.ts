@@ -15,10 +15,8 @@ export class NodeSessionController {
 
   @GrpcStreamCall('HubService', 'NodeSession')
   nodeSession(call: ServerDuplexStream<NodeSessionRequest, NodeSessionResponse>): Promise<void> {
-    return handleDuplex<NodeSessionResponse, NodeSessionRequest>(
-      call,
-      (channel, signal) => this.sessions.serve(channel, signal),
-      { until: this.drain.closing },
-    );
+    return handleDuplex<NodeSessionResponse, NodeSessionRequest>(call, (channel) => this.sessions.serve(channel), {
+      until: this.drain.closing,
+    });
   }
 }

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { HUB_CONFIG, type HubConfig } from '@pangalactic/config';
 import { PangalacticError, type NodeSessionRequest } from '@pangalactic/contracts';
@@ -9,9 +8,6 @@ import { NodeProbe } from './node-probe';
 import { NodeRegistry } from './node-registry';
 import type { NodeSession, SessionChannel } from './node-session';
 import { checkInventory, checkShardStatus, readRegistration, type Registration } from './registration';
-
-/** A call that breaks may look like one that the caller has ended, until its cancellation arrives a moment later. */
-const CANCELLATION_LAG_MS = 100;
 
 /** One node session from its first message to its end, as observations for the reconciler. */
 @Injectable()
@@ -26,7 +22,7 @@ export class NodeSessionService {
   ) {}
 
   /** Reads on only after a message has taken effect: what a node can queue at the hub is one message. */
-  async serve(channel: SessionChannel, signal: AbortSignal): Promise<void> {
+  async serve(channel: SessionChannel): Promise<void> {
     const registration = await this.awaitRegistration(channel);
     if (!registration) return;
     const session = this.registry.open(registration, channel, this.reconciler.state.nodes);
@@ -34,7 +30,7 @@ export class NodeSessionService {
     try {
       await this.welcome(session, registration);
       for await (const message of channel) await this.take(session, message);
-      left = !(await abortsSoon(signal));
+      left = true;
     } finally {
       if (this.registry.close(session)) await (left ? this.nodeLeft(session) : this.sessionBroke(session));
     }
@@ -100,12 +96,7 @@ export class NodeSessionService {
     // Sessions that the hub ends because it stops say nothing about the node.
     if (this.drain.closing.aborted) return;
     await this.reconciler.submit({ kind: 'session_closed', at: this.clock.now(), nodeId, sessionId });
-    if (await this.probe.answers(address)) return;
+    if (await this.probe.isServing(address)) return;
     await this.reconciler.submit({ kind: 'probe_failed', at: this.clock.now(), nodeId, sessionId });
   }
-}
-
-async function abortsSoon(signal: AbortSignal): Promise<boolean> {
-  await delay(CANCELLATION_LAG_MS, undefined, { signal }).catch(() => undefined);
-  return signal.aborted;
 }

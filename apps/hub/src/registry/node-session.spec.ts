@@ -1,5 +1,6 @@
 import { createServer } from 'node:net';
 import { ShardState, type ModelInfo, type NodeSessionRequest } from '@pangalactic/contracts';
+import { DrainCoordinator } from '@pangalactic/lifecycle';
 import { freePort } from '@pangalactic/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
@@ -185,15 +186,21 @@ describe('a NODE_ID', () => {
 });
 
 describe('a probe', () => {
-  it('counts any answer, and neither silence nor a refused connection', async () => {
+  it('tells a node that serves from one that drains, is silent or is gone', async () => {
     const hub = await startHub();
     const probe = hub.app.get(NodeProbe);
     const silent = createServer();
     const port = await freePort();
     await new Promise<void>((resolve) => silent.listen(port, '127.0.0.1', resolve));
-    expect(await probe.answers(hub.address)).toBe(true);
-    expect(await probe.answers(`127.0.0.1:${port}`)).toBe(false);
-    expect(await probe.answers('127.0.0.1:1')).toBe(false);
+    // Any process of the cluster answers alike; this one is at hand.
+    expect(await probe.isServing(hub.address)).toBe(true);
+    expect(await probe.isServing(`127.0.0.1:${port}`)).toBe(false);
+    expect(await probe.isServing('127.0.0.1:1')).toBe(false);
     silent.close();
+    const endWork = hub.app.get(DrainCoordinator).begin();
+    const closed = hub.close();
+    expect(await probe.isServing(hub.address)).toBe(false);
+    endWork();
+    await closed;
   });
 });

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -23,8 +24,8 @@ import { NodeIdentity } from './node-identity';
 import { offeredMemory } from './node-memory';
 
 const REGISTER_TIMEOUT_MS = 10_000;
-/** Waiting for the servers of this process to listen. */
-const START_POLL_MS = 10;
+/** What the hub gets to take note of an orderly leave. */
+const LEAVE_TIMEOUT_MS = 1_000;
 
 type Session = Duplex<NodeSessionRequest, NodeSessionResponse>;
 
@@ -36,9 +37,12 @@ type Session = Duplex<NodeSessionRequest, NodeSessionResponse>;
 export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly logger = new Logger('membership');
   private readonly fence = new ClusterFence();
-  private readonly closing = new AbortController();
+  /** No session begins any more. */
+  private readonly leaving = new AbortController();
   private readonly backoff = new Backoff({ initialMs: 200, maxMs: 5_000, random: Math.random });
   private readonly hub: HubClient;
+  private current: Session | undefined;
+  private running: Promise<void> = Promise.resolve();
   private hasRegistered = false;
 
   constructor(
@@ -58,36 +62,42 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
   }
 
   onApplicationBootstrap(): void {
-    // Without a session the hub takes this node's pipelines out of its routes.
-    this.drain.onDrain(() => this.close());
-    void this.keepRegistered();
+    this.drain.onDrain(() => this.leave());
+    this.running = this.keepRegistered();
   }
 
   onApplicationShutdown(): void {
-    this.close();
+    this.leaving.abort();
+    this.hub.close();
   }
 
-  private close(): void {
-    this.closing.abort();
+  /** Ends the session in good order: the hub routes nothing here any more and lets the pipelines finish what runs. */
+  private async leave(): Promise<void> {
+    this.leaving.abort();
+    this.current?.end();
+    await Promise.race([this.running, delay(LEAVE_TIMEOUT_MS, undefined, { ref: false })]);
     this.hub.close();
   }
 
   private async keepRegistered(): Promise<void> {
-    while (this.drain.state === 'STARTING') await delay(START_POLL_MS);
-    while (!this.closing.signal.aborted) {
+    const { signal } = this.leaving;
+    // A hub that knows this node may call it at once.
+    await Promise.race([this.drain.serving, once(signal, 'abort')]);
+    while (!signal.aborted) {
       try {
         await this.session();
       } catch (error) {
-        if (this.closing.signal.aborted) return;
+        if (signal.aborted) return;
         await this.explain(error);
       }
-      await delay(this.backoff.nextDelayMs(), undefined, { signal: this.closing.signal }).catch(() => undefined);
+      await delay(this.backoff.nextDelayMs(), undefined, { signal }).catch(() => undefined);
     }
   }
 
   /** One session, until it breaks. */
   private async session(): Promise<void> {
-    const session = this.hub.nodeSession({ signal: this.closing.signal });
+    const session = this.hub.nodeSession();
+    this.current = session;
     try {
       await session.send({ register: await this.registration() });
       const registered = await this.registered(session);

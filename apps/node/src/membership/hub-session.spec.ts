@@ -209,10 +209,35 @@ describe('HubSession', () => {
     await until(() => ids()?.includes('second') === false, { timeoutMs: 5_000, message: 'one model' });
   });
 
-  it('leaves the hub as soon as it drains', async () => {
+  it('leaves the hub in good order as soon as it drains, while work goes on', async () => {
     const node = await startNode();
     const session = await hub.session();
-    await node.app.close();
+    const endWork = node.drain.begin();
+    const closed = node.app.close();
     await until(() => session.ended, { timeoutMs: 5_000, message: 'the session ends' });
+    expect(session.left).toBe(true);
+    expect(node.drain.state).toBe('DRAINING');
+    endWork();
+    await closed;
+    expect(hub.sessions).toHaveLength(1);
+  });
+
+  it('does not wait for a hub that takes no note of its leaving', async () => {
+    const node = await startNode();
+    const session = await hub.session();
+    let wakeHub = () => {};
+    hub.hangUntil(new Promise((resolve) => (wakeHub = resolve)));
+    await node.app.close();
+    expect(session.left).toBe(true);
+    wakeHub();
+  });
+
+  it('stops at once while it has no hub to leave', async () => {
+    await hub.close();
+    const node = await startNode();
+    const started = performance.now();
+    await node.app.close();
+    expect(performance.now() - started).toBeLessThan(2_500);
+    hub = await ScriptedHub.start(hubAddress);
   });
 });

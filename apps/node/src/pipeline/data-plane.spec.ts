@@ -1,4 +1,5 @@
 import { type HopRequest, type HopResponse, type PipelineSpec, ShardState, type Step } from '@pangalactic/contracts';
+import { MockProvider } from '@pangalactic/inference';
 import type { Duplex } from '@pangalactic/transport';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ModelInventory } from '../models/model-inventory.service';
@@ -98,8 +99,12 @@ describe('the data plane of a tail', () => {
   it.each<[string, () => Promise<void>, RegExp]>([
     ['a gap in the numbers', () => ((number += 1), send(start(0, 1))), /hop message 3 arrived, 2 was expected/],
     ['a number twice', () => ((number -= 1), send(start(0, 1))), /hop message 1 arrived, 2 was expected/],
-    ['a message without a body', () => send({}), /none of start, copy, release and step/],
-    ['a second open', () => send({ open: { pipelineId: 'p1', stage: 1 } }), /none of start, copy, release and step/],
+    ['a message without a body', () => send({}), /none of start, copy, release, step and fault/],
+    [
+      'a second open',
+      () => send({ open: { pipelineId: 'p1', stage: 1 } }),
+      /none of start, copy, release, step and fault/,
+    ],
     [
       'a start without sampling',
       () => send({ start: { ...start(0, 1).start, sampling: undefined } }),
@@ -131,14 +136,40 @@ describe('the data plane of a tail', () => {
     expect((await results.next()).done).toBe(true);
   });
 
-  it.each([
-    ['ends', () => hop.end()],
-    ['is cancelled', () => hop.cancel()],
-  ])('breaks when the hop %s', async (_case, act) => {
+  it.each<[string, () => void, string]>([
+    ['ends', () => hop.end(), 'the connection to it was lost'],
+    ['is cancelled', () => hop.cancel(), 'the connection to it was lost: the caller has cancelled or gone away'],
+  ])('breaks when the hop %s without a fault', async (_case, act, reason) => {
     await open();
     act();
     const status = await untilState(tail, 'p1', ShardState.SHARD_STATE_BROKEN);
-    expect(status.fault).toEqual({ stage: 0, nodeId: 'head', reason: 'it closed the hop' });
+    expect(status.fault).toEqual({ stage: 0, nodeId: 'head', reason });
+  });
+
+  it('takes the fault of another stage for its own and passes it on, before the connection goes', async () => {
+    const results = await openResults();
+    await open();
+    const told = { stage: 7, nodeId: 'node-7', reason: 'no space left' };
+    await send({ fault: told });
+    expect(await fault()).toEqual(told);
+    expect((await results.next()).value).toMatchObject({ fault: told });
+    expect((await results.next()).done).toBe(true);
+  });
+
+  it('hears a fault behind steps for which it has no room yet', async () => {
+    const busy = await TestNode.start({ id: 'tail', provider: () => new MockProvider({ layerDelayMs: 250 }) });
+    busy.pipelines.load({ clusterId: 'c', term: 1, pipeline: spec, stage: 1 });
+    await untilState(busy, 'p1', ShardState.SHARD_STATE_READY);
+    await busy.client.results({ pipelineId: 'p1' }).next();
+    hop = busy.client.hop();
+    await open();
+    await send(start(0, 1));
+    for (let id = 1; id <= 20; id++) await send(step(id, 0, 4));
+    const told = { stage: 0, nodeId: 'head', reason: 'step 1 had no result' };
+    await send({ fault: told });
+    expect((await hop.next()).value).toMatchObject({ fault: told });
+    expect(busy.status('p1')?.fault).toEqual(told);
+    await busy.close();
   });
 
   it('breaks when the deadline of the hop passes', async () => {
@@ -152,7 +183,7 @@ describe('the data plane of a tail', () => {
     const results = await openResults();
     results.cancel();
     const status = await untilState(tail, 'p1', ShardState.SHARD_STATE_BROKEN);
-    expect(status.fault).toEqual({ stage: 0, nodeId: 'head', reason: 'it closed the results stream' });
+    expect(status.fault).toEqual({ stage: 0, nodeId: 'head', reason: 'the connection to it was lost' });
   });
 
   it('breaks when the deadline of the results passes', async () => {

@@ -1,5 +1,6 @@
 import { PangalacticError, type HopOpen, type HopRequest } from '@pangalactic/contracts';
 import { float32FromBytes } from '@pangalactic/transport';
+import { FaultReport } from './pipeline-fault';
 import type { StageMessage } from './stage-message';
 
 /** The receiving end of a hop: no message of the sender may be missing. */
@@ -12,10 +13,13 @@ export class HopReceiver {
     return request.open;
   }
 
-  /** @throws PangalacticError `invalid_frame` for a gap, a message out of place or a tensor of the wrong size */
+  /**
+   * @throws FaultReport for the last message of a pipeline that broke
+   * @throws PangalacticError `invalid_frame` for a gap, a message out of place or a tensor of the wrong size
+   */
   message(request: HopRequest, hiddenSize: number): StageMessage {
     this.follow(request);
-    const { start, copy, release, step } = request;
+    const { start, copy, release, step, fault } = request;
     if (step) {
       const tokens = step.rows.reduce((sum, row) => sum + row.count, 0);
       const hidden = float32FromBytes(step.hidden, tokens * hiddenSize);
@@ -28,7 +32,8 @@ export class HopReceiver {
     }
     if (copy) return { kind: 'command', command: { kind: 'copy', ...copy } };
     if (release) return { kind: 'command', command: { kind: 'release', ...release } };
-    throw invalidFrame(`hop message ${request.number} is none of start, copy, release and step`);
+    if (fault) throw new FaultReport(fault);
+    throw invalidFrame(`hop message ${request.number} is none of start, copy, release, step and fault`);
   }
 
   private follow({ number }: HopRequest): void {

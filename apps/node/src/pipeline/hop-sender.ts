@@ -1,4 +1,4 @@
-import type { HopRequest, HopResponse } from '@pangalactic/contracts';
+import type { HopRequest, HopResponse, PipelineFault } from '@pangalactic/contracts';
 import type { SlotCommand } from '@pangalactic/inference';
 import { float32ToBytes, type Duplex } from '@pangalactic/transport';
 import type { StageOutput, StageSink } from './stage-message';
@@ -8,6 +8,7 @@ type HopBody = Omit<HopRequest, 'number'>;
 /** The sending end of a hop: numbers each message one higher than the last. */
 export class HopSender implements StageSink {
   private lastNumber = 0;
+  private over = false;
 
   constructor(private readonly channel: Duplex<HopRequest, HopResponse>) {}
 
@@ -24,7 +25,14 @@ export class HopSender implements StageSink {
     return this.send({ step: { step, rows: [...rows], hidden: float32ToBytes(hidden) } });
   }
 
+  /** Why the pipeline ends; nothing goes out after it. */
+  fault(fault: PipelineFault): void {
+    void this.send({ fault });
+    this.over = true;
+  }
+
   private async send(body: HopBody): Promise<void> {
+    if (this.over) return;
     // A send fails only when the call has ended, and whoever reads the call learns that too, with the other stage's reason.
     await this.channel.send({ number: ++this.lastNumber, ...body }).catch(() => undefined);
   }

@@ -21,11 +21,15 @@ const commands: SlotCommand[] = [
   { kind: 'release', slot: 2, generation: 7 },
 ];
 
+function recordingSender() {
+  const sent: HopRequest[] = [];
+  const channel = { send: async (message: HopRequest) => void sent.push(message) } as Duplex<HopRequest, HopResponse>;
+  return { sent, sender: new HopSender(channel) };
+}
+
 describe('a hop', () => {
   it('brings every message to the other end as it was', async () => {
-    const sent: HopRequest[] = [];
-    const channel = { send: async (message: HopRequest) => void sent.push(message) } as Duplex<HopRequest, HopResponse>;
-    const sender = new HopSender(channel);
+    const { sent, sender } = recordingSender();
     const rows = [{ slot: 2, generation: 7, start: 0, count: 2, sample: true }];
     const hidden = Float32Array.of(1, 2, 3, 4, 5, 6);
     await sender.open('p1', 4);
@@ -39,5 +43,18 @@ describe('a hop', () => {
       ...commands.map((command) => ({ kind: 'command', command })),
       { kind: 'step', step: 9, input: { rows, hidden } },
     ]);
+  });
+
+  it('ends with the fault, whatever the stage still computes', async () => {
+    const { sent, sender } = recordingSender();
+    const fault = { stage: 3, nodeId: 'n', reason: 'no space left' };
+    await sender.open('p1', 1);
+    sender.fault(fault);
+    for (const command of commands) await sender.command(command);
+    expect(sent).toEqual([expect.objectContaining({ number: 1 }), { number: 2, fault }]);
+    const receiver = new HopReceiver();
+    receiver.open(sent[0]!);
+    const receive = () => receiver.message(sent[1]!, HIDDEN_SIZE);
+    expect(receive).toThrow(expect.objectContaining({ fault }) as Error);
   });
 });

@@ -2,13 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import {
   type ErrorCode,
   PangalacticError,
+  type PipelineFault,
   type PipelineSpec,
   type ResultsResponse,
   toPangalacticError,
 } from '@pangalactic/contracts';
 import { Backoff, connectNode, type NodeClient, type ServerStream } from '@pangalactic/transport';
 import { HopSender } from './hop-sender';
-import { FaultReport, faultOf } from './pipeline-fault';
+import { connectionLost, FaultReport, faultOf } from './pipeline-fault';
 
 /** Of one attempt to open a stream: the peer answers at once or is not ready yet. */
 const ATTEMPT_TIMEOUT_MS = 10_000;
@@ -21,6 +22,9 @@ const NOT_YET: ReadonlySet<ErrorCode> = new Set([
   'deadline_exceeded',
 ]);
 
+/** How long a connection outlives its pipeline. The neighbour ends the streams as soon as it has read the fault. */
+const FAREWELL_MS = 2_000;
+
 export interface NeighbourOptions {
   readonly spec: PipelineSpec;
   /** The stage that is dialled. */
@@ -28,13 +32,15 @@ export interface NeighbourOptions {
   readonly clusterToken: string;
   /** By then the neighbour must have loaded. */
   readonly loadDeadlineMs: number;
-  /** Ends the connection and every attempt to make it. */
-  readonly signal: AbortSignal;
 }
 
 /** Another stage of the pipeline, as this one dials it. What goes wrong later is told to `onFailure`, once. */
 export class Neighbour {
   private readonly client: NodeClient;
+  private readonly closing = new AbortController();
+  private hop: HopSender | undefined;
+  /** Settles with the stream that is open or being opened. */
+  private stream: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly options: NeighbourOptions,
@@ -42,23 +48,22 @@ export class Neighbour {
   ) {
     const address = options.spec.stages[options.stage]?.address ?? '';
     this.client = connectNode(address, { clusterToken: options.clusterToken });
-    options.signal.addEventListener('abort', () => this.client.close(), { once: true });
   }
 
   /** The hop into that stage, open and ready. */
   openHop(): Promise<HopSender> {
     return this.untilLoaded(async () => {
-      const channel = this.client.hop({ signal: this.options.signal });
+      const channel = this.client.hop();
       const sender = new HopSender(channel);
+      this.hop = sender;
       await this.attempt(channel, async () => {
         await sender.open(this.options.spec.id, this.options.stage);
         const { ready, fault } = await first(channel);
         if (!ready) throw fault ? new FaultReport(fault) : unexpected('hop');
       });
-      // Nothing follows on a healthy hop: whatever comes next is its end.
-      this.watch(async () => {
-        const last = await channel.next();
-        throw !last.done && last.value.fault ? new FaultReport(last.value.fault) : closed('hop');
+      // Nothing but a fault follows on a hop.
+      this.watch(channel, ({ fault }) => {
+        throw fault ? new FaultReport(fault) : unexpected('answer');
       });
       return sender;
     });
@@ -67,28 +72,36 @@ export class Neighbour {
   /** The results of that stage, the tail. They are read as they come, whatever else waits. */
   openResults(onResult: (result: NonNullable<ResultsResponse['result']>) => void): Promise<void> {
     return this.untilLoaded(async () => {
-      const stream = this.client.results({ pipelineId: this.options.spec.id }, { signal: this.options.signal });
+      const stream = this.client.results({ pipelineId: this.options.spec.id });
       await this.attempt(stream, async () => {
         const { ready, fault } = await first(stream);
         if (!ready) throw fault ? new FaultReport(fault) : unexpected('results stream');
       });
-      this.watch(async () => {
-        for await (const { result, fault } of stream) {
-          if (fault) throw new FaultReport(fault);
-          if (result) onResult(result);
-        }
-        throw closed('results stream');
+      this.watch(stream, ({ result, fault }) => {
+        if (fault) throw new FaultReport(fault);
+        if (result) onResult(result);
       });
     });
   }
 
+  /** Passes the fault on, waits until the neighbour has ended its streams because of it, and closes the connection. */
+  async close(fault: PipelineFault): Promise<void> {
+    this.closing.abort();
+    this.hop?.fault(fault);
+    await Promise.race([this.stream, delay(FAREWELL_MS, undefined, { ref: false })]);
+    this.client.close();
+  }
+
   private async untilLoaded<T>(open: () => Promise<T>): Promise<T> {
-    const { spec, stage, loadDeadlineMs, signal } = this.options;
+    const { spec, stage, loadDeadlineMs } = this.options;
+    const { signal } = this.closing;
     const deadline = performance.now() + loadDeadlineMs;
     const backoff = new Backoff({ initialMs: 50, maxMs: 1_000, random: Math.random });
     for (;;) {
       try {
-        return await open();
+        const opening = open();
+        this.stream = opening.catch(() => undefined);
+        return await opening;
       } catch (error) {
         const retryable = !(error instanceof FaultReport) && NOT_YET.has(toPangalacticError(error).code);
         if (signal.aborted || !retryable || performance.now() > deadline) {
@@ -112,19 +125,25 @@ export class Neighbour {
     }
   }
 
-  private watch(reading: () => Promise<never>): void {
-    reading().catch((error: unknown) => this.onFailure(error));
+  private watch<T>(stream: ServerStream<T>, take: (message: T) => void): void {
+    const reading = async (): Promise<never> => {
+      for (;;) take(await following(stream));
+    };
+    this.stream = reading().catch((error: unknown) => this.onFailure(error));
   }
 }
 
 async function first<T>(stream: ServerStream<T>): Promise<T> {
   const next = await stream.next();
-  if (next.done) throw closed('stream');
+  if (next.done) throw new PangalacticError('service_unavailable', 'it ended the stream');
   return next.value;
 }
 
-function closed(what: string): PangalacticError {
-  return new PangalacticError('service_unavailable', `it closed the ${what}`);
+/** Once a stream is open, whatever ends it without a fault is the end of the other process. */
+function following<T>(stream: ServerStream<T>): Promise<T> {
+  return first(stream).catch((error: unknown) => {
+    throw connectionLost(error);
+  });
 }
 
 function unexpected(what: string): PangalacticError {

@@ -9,6 +9,12 @@ export class FaultReport extends Error {
   }
 }
 
+/** What a stage is blamed for whose process is gone without a word. */
+export function connectionLost(cause?: unknown): PangalacticError {
+  const detail = cause === undefined ? '' : `: ${toPangalacticError(cause).message}`;
+  return new PangalacticError('service_unavailable', `the connection to it was lost${detail}`, { cause });
+}
+
 /** Blames a stage for whatever was thrown, unless it names another one itself. */
 export function faultOf(error: unknown, spec: PipelineSpec, stage: number): PipelineFault {
   if (error instanceof FaultReport) return error.fault;

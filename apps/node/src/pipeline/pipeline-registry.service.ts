@@ -22,6 +22,7 @@ import { STEP_DEADLINE, type StepDeadlineOptions } from './step-deadline';
 const LOAD_DEADLINE_MS = 600_000;
 /** Sequences that wait for a slot at a head; gateways queue too, and choose where. */
 const QUEUE_LIMIT = 64;
+const SHUTTING_DOWN = 'the node is shutting down';
 
 export type StatusListener = (status: ShardStatus) => void;
 
@@ -44,6 +45,8 @@ export class PipelineRegistry implements OnApplicationShutdown {
     @Inject(STEP_DEADLINE) private readonly stepDeadline: StepDeadlineOptions,
   ) {
     metrics.observePipelines(() => [...this.pipelines.values()]);
+    // Before the calls of the other stages end, so that they hear the reason instead of a lost connection.
+    drain.closing.addEventListener('abort', () => void this.stopAll(), { once: true });
   }
 
   /** Every shard that this node holds or holds a verdict on. */
@@ -96,10 +99,15 @@ export class PipelineRegistry implements OnApplicationShutdown {
     await Promise.all([...this.pipelines.keys()].map((id) => this.unload(id, reason)));
   }
 
-  /** After the drain: whatever still runs is cut, and native memory is freed before the process ends. */
+  /** Native memory is freed before the process ends. */
   async onApplicationShutdown(): Promise<void> {
-    await this.unloadAll('the node is shutting down');
+    await this.stopAll();
+    await this.unloadAll(SHUTTING_DOWN);
     await this.provider.close();
+  }
+
+  private async stopAll(): Promise<void> {
+    await Promise.all([...this.pipelines.values()].map((pipeline) => pipeline.stop(SHUTTING_DOWN)));
   }
 
   private create(spec: PipelineSpec | undefined, stage: number): Pipeline {

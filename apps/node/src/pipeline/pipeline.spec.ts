@@ -3,7 +3,15 @@ import { MockProvider } from '@pangalactic/inference';
 import { until } from '@pangalactic/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { complete, failure, firstToken, open } from '../testing/generate';
-import { loadPipeline, pipelineSpec, TestNode, type TestNodeOptions, untilState } from '../testing/test-node';
+import {
+  loadPipeline,
+  loadSpecs,
+  pipelineSpec,
+  TestNode,
+  type TestNodeOptions,
+  untilState,
+} from '../testing/test-node';
+import { TunnelledPipeline } from '../testing/tunnel';
 
 const { SHARD_STATE_BROKEN, SHARD_STATE_LOADING, SHARD_STATE_READY } = ShardState;
 /** Slow enough to meet a sequence while it runs. */
@@ -113,89 +121,96 @@ describe('Pipeline', () => {
   });
 
   describe('when a stage goes', () => {
-    it.each([
-      ['with a crash', (node: TestNode) => Promise.resolve(node.cutConnections())],
-      ['by shutting down', (node: TestNode) => node.close()],
-    ])('%s in the middle, ends every sequence and names it', async (_case, stop) => {
-      const [head, middle, tail] = (await start(3, {
-        provider: slow,
-        environment: { NODE_DRAIN_TIMEOUT_S: '0' },
-      })) as [TestNode, TestNode, TestNode];
-      await loadPipeline([head, middle, tail]);
+    const faultsOf = (all: readonly TestNode[]) =>
+      Promise.all(all.map(async (node) => (await untilState(node, 'p1', SHARD_STATE_BROKEN)).fault));
+
+    const runningCalls = async (head: TestNode) => {
       const calls = Array.from({ length: 4 }, () => open(head, { maxTokens: 250 }));
       await Promise.all(calls.map((call) => firstToken(call)));
-      await stop(middle);
-      nodes = [head, tail, ...(_case === 'with a crash' ? [middle] : [])];
+      return calls;
+    };
+
+    it.each([0, 1, 2, 3])('because the engine of stage %i fails, every stage says what it said', async (stage) => {
+      const provider = new MockProvider({ layerDelayMs: 1 });
+      for (let index = 0; index < 4; index++) {
+        const options = index === stage ? { provider: () => provider } : { provider: slow };
+        nodes.push(await TestNode.start({ id: `node-${index}`, ...options }));
+      }
+      const [head] = nodes as [TestNode];
+      await loadPipeline(nodes);
+      const calls = await runningCalls(head);
+      await provider.close();
       for (const error of await Promise.all(calls.map((call) => failure(call)))) {
         expect(error).toMatchObject({
           code: 'pipeline_broken',
-          message: expect.stringMatching(/^pipeline p1: stage 1 \(node-1\): /) as string,
+          message: `pipeline p1: stage ${stage} (node-${stage}): the shard was unloaded`,
         });
       }
-      const broken = await untilState(head, 'p1', SHARD_STATE_BROKEN);
-      expect(broken.fault).toMatchObject({ stage: 1, nodeId: 'node-1' });
-      expect(await untilState(tail, 'p1', SHARD_STATE_BROKEN)).toMatchObject({ fault: { stage: 1, nodeId: 'node-1' } });
+      const fault = { stage, nodeId: `node-${stage}`, reason: 'the shard was unloaded' };
+      expect(await faultsOf(nodes)).toEqual(nodes.map(() => fault));
       expect(await failure(open(head))).toMatchObject({ code: 'pipeline_broken' });
     });
 
-    it('at the tail, names the tail', async () => {
-      const [head, middle, tail] = (await start(3, { provider: slow })) as [TestNode, TestNode, TestNode];
-      await loadPipeline([head, middle, tail]);
-      const call = open(head, { maxTokens: 250 });
-      await firstToken(call);
-      tail.cutConnections();
-      expect(await failure(call)).toMatchObject({
-        code: 'pipeline_broken',
-        message: expect.stringMatching(/stage 2 \(node-2\)/) as string,
-      });
-      await untilState(middle, 'p1', SHARD_STATE_BROKEN);
+    it.each([1, 2])('by shutting down as stage %i, every other stage says so', async (stage) => {
+      const all = await start(4, { provider: slow, environment: { NODE_DRAIN_TIMEOUT_S: '0' } });
+      await loadPipeline(all);
+      const calls = await runningCalls(all[0]);
+      nodes = all.filter((_node, index) => index !== stage);
+      await all[stage]?.close();
+      for (const error of await Promise.all(calls.map((call) => failure(call)))) {
+        expect(error).toMatchObject({
+          message: `pipeline p1: stage ${stage} (node-${stage}): the node is shutting down`,
+        });
+      }
+      const fault = { stage, nodeId: `node-${stage}`, reason: 'the node is shutting down' };
+      expect(await faultsOf(nodes)).toEqual(nodes.map(() => fault));
     });
 
-    it('at the head, frees the others', async () => {
-      const [head, tail] = (await start(2, {
-        provider: slow,
-        environment: { NODE_DRAIN_TIMEOUT_S: '0' },
-      })) as [TestNode, TestNode];
-      await loadPipeline([head, tail]);
-      const call = open(head, { maxTokens: 250 });
-      await firstToken(call);
-      nodes = [tail];
-      const ended = failure(call);
-      await head.close();
+    it('by shutting down as the head, ends the calls and frees the others', async () => {
+      const all = await start(3, { provider: slow, environment: { NODE_DRAIN_TIMEOUT_S: '0' } });
+      await loadPipeline(all);
+      const [call] = await runningCalls(all[0]);
+      nodes = all.slice(1);
+      const ended = call && failure(call);
+      await all[0].close();
       expect(await ended).toMatchObject({ code: 'service_unavailable' });
-      const { fault } = await untilState(tail, 'p1', SHARD_STATE_BROKEN);
-      expect(fault).toMatchObject({
-        stage: 0,
-        nodeId: 'node-0',
-        reason: expect.stringMatching(/^it closed the/) as string,
-      });
+      const fault = { stage: 0, nodeId: 'node-0', reason: 'the node is shutting down' };
+      expect(await faultsOf(nodes)).toEqual(nodes.map(() => fault));
     });
 
-    it('because its engine fails, says what the engine said', async () => {
-      const provider = new MockProvider({ layerDelayMs: 1 });
-      const [head, tail] = (await start(2)) as [TestNode, TestNode];
-      nodes.push(await TestNode.start({ id: 'node-2', provider: () => provider }));
-      const middle = nodes[2] as TestNode;
-      await loadPipeline([head, middle, tail]);
-      const call = open(head, { maxTokens: 250 });
-      await firstToken(call);
-      await provider.close();
-      expect(await failure(call)).toMatchObject({
-        code: 'pipeline_broken',
-        message: 'pipeline p1: stage 1 (node-2): the shard was unloaded',
-      });
-      expect((await untilState(tail, 'p1', SHARD_STATE_BROKEN)).fault).toMatchObject({ stage: 1, nodeId: 'node-2' });
+    it.each([0, 1, 2, 3])('without a word as stage %i, the others blame the lost connection to it', async (stage) => {
+      const all = await start(4, { provider: slow });
+      const pipeline = await TunnelledPipeline.of(await pipelineSpec(all));
+      await loadSpecs(all, pipeline.specs);
+      const [call] = await runningCalls(all[0]);
+      pipeline.cutOff(stage);
+      const others = all.filter((_node, index) => index !== stage);
+      const reason = expect.stringMatching(/^the connection to it was lost/) as string;
+      expect(await faultsOf(others)).toEqual(others.map(() => ({ stage, nodeId: `node-${stage}`, reason })));
+      if (call && stage > 0) {
+        const message = expect.stringContaining(
+          `stage ${stage} (node-${stage}): the connection to it was lost`,
+        ) as string;
+        expect(await failure(call)).toMatchObject({ code: 'pipeline_broken', message });
+      }
+      pipeline.close();
     });
   });
 
-  it('breaks when a step misses its deadline', async () => {
+  it('breaks when a step misses its deadline, and tells even the stage that still computes it', async () => {
     const hanging = () => new MockProvider({ layerDelayMs: 60_000 });
     const [head] = await start(1, { stepDeadline: { floorMs: 50, initialMs: 100, margin: 10 } });
     nodes.push(await TestNode.start({ id: 'node-1', provider: hanging }));
+    const tail = nodes[1] as TestNode;
     const spec = await pipelineSpec(nodes);
     nodes.forEach((node, stage) => node.pipelines.load({ clusterId: 'c', term: 1, pipeline: spec, stage }));
     const { fault } = await untilState(head, 'p1', SHARD_STATE_BROKEN);
-    expect(fault?.reason).toMatch(/step 1 \(prefill, 1 rows, 2 tokens\) had no result within 100 ms/);
+    expect(fault).toEqual({
+      stage: 0,
+      nodeId: 'node-0',
+      reason: 'step 1 (prefill, 1 rows, 2 tokens) had no result within 100 ms',
+    });
+    expect((await untilState(tail, 'p1', SHARD_STATE_BROKEN)).fault).toEqual(fault);
     nodes = nodes.slice(0, 1);
   });
 

@@ -12,9 +12,10 @@ import { BatchScheduler, type InferenceProvider, type Shard, type StepPhase } fr
 import type { ModelDescription } from '@pangalactic/models';
 import type { Duplex } from '@pangalactic/transport';
 import type { LocatedModel } from '../models/model-inventory.service';
+import { feedStage } from './feed-stage';
 import type { HopReceiver } from './hop-receiver';
 import { Neighbour } from './neighbour';
-import { brokenError, FaultReport, faultOf } from './pipeline-fault';
+import { brokenError, connectionLost, FaultReport, faultOf } from './pipeline-fault';
 import { PipelineHead } from './pipeline-head';
 import { LocalResults, RemoteResults } from './results-sender';
 import type { StageAssignment } from './stage-assignment';
@@ -24,12 +25,6 @@ import { StepDeadline, type StepDeadlineOptions } from './step-deadline';
 import { phaseOf, StepTimes } from './step-times';
 import { StepWatchdog } from './step-watchdog';
 import { warmUp } from './warm-up';
-
-/**
- * How long connections outlive a fault. It travels to the head first; then the stage at fault closes, and only then the
- * others, so that each stage sees the connection go on the side where the fault is.
- */
-const CLOSE_DELAY_MS = { atFault: 50, other: 200 };
 
 export interface PipelineOptions {
   readonly assignment: StageAssignment;
@@ -49,7 +44,7 @@ export interface PipelineOptions {
 /**
  * One pipeline as far as this node takes part: it loads its stage, joins it to the neighbours and runs it until the hub
  * unloads it or anything at all goes wrong. All stages are one failure domain: a pipeline breaks once, for good, and
- * tells its neighbours which stage is to blame.
+ * tells its neighbours on both sides which stage is to blame; they pass that on.
  */
 export class Pipeline {
   readonly times = new StepTimes();
@@ -66,7 +61,8 @@ export class Pipeline {
   private endWork: (() => void) | undefined;
   private results: RemoteResults | undefined;
   private hopTaken = false;
-  private readonly aborter = new AbortController();
+  private readonly neighbours: Neighbour[] = [];
+  private farewell: Promise<unknown> = Promise.resolve();
   private readonly ended: Promise<PipelineFault>;
   private end: (fault: PipelineFault) => void = () => undefined;
 
@@ -144,12 +140,26 @@ export class Pipeline {
       queue.push({ fault });
       queue.end();
     });
-    signal.addEventListener('abort', () => this.break(this.faultOfStage(0, 'it closed the results stream')));
+    signal.addEventListener('abort', () => this.breakBy(connectionLost(), 0));
     yield* queue;
   }
 
+  /** Ends the pipeline for a reason of this node, and tells the other stages. */
+  async stop(reason: string): Promise<void> {
+    this.breakBy(new PangalacticError('service_unavailable', reason));
+    await this.farewell;
+  }
+
+  /** Ends the pipeline if it still runs, and waits until its memory is free. */
+  async unload(reason: string): Promise<void> {
+    void this.stop(reason);
+    await this.freeMemory();
+    this.state = ShardState.SHARD_STATE_GONE;
+    this.options.onStatus(this);
+  }
+
   /** The first fault counts; the rest is its echo. */
-  break(fault: PipelineFault): void {
+  private break(fault: PipelineFault): void {
     if (this.fault) return;
     this.fault = fault;
     this.state = ShardState.SHARD_STATE_BROKEN;
@@ -157,17 +167,7 @@ export class Pipeline {
     this.head?.fail(brokenError(this.id, fault));
     this.endWork?.();
     void this.freeMemory();
-    const closeDelayMs = fault.stage === this.assignment.stage ? CLOSE_DELAY_MS.atFault : CLOSE_DELAY_MS.other;
-    setTimeout(() => this.aborter.abort(), closeDelayMs);
-    this.options.onStatus(this);
-  }
-
-  /** Ends the pipeline if it still runs, and waits until its memory is free. */
-  async unload(reason: string): Promise<void> {
-    this.break(this.faultOfStage(this.assignment.stage, reason));
-    this.aborter.abort();
-    await this.freeMemory();
-    this.state = ShardState.SHARD_STATE_GONE;
+    this.farewell = Promise.all(this.neighbours.map((neighbour) => neighbour.close(fault)));
     this.options.onStatus(this);
   }
 
@@ -193,6 +193,8 @@ export class Pipeline {
     const { shard, model } = this;
     if (!shard || !model || this.fault) return;
     const sink = isTail ? this.resultsSink() : await this.neighbour(stage + 1).openHop();
+    // From here on nothing waits, so that what breaks the pipeline meanwhile meets all of it or none.
+    if (this.fault) return;
     this.runner = new StageRunner(shard, sink, {
       onCommand: () => this.trackWork(),
       onOutput: (output) => this.observe(output),
@@ -221,7 +223,7 @@ export class Pipeline {
       endOfGenerationIds: model.endOfGenerationIds,
     });
     const watchdog = new StepWatchdog(new StepDeadline(this.options.stepDeadline), (reason) =>
-      this.break(this.faultOfStage(0, reason)),
+      this.breakBy(new PangalacticError('deadline_exceeded', reason)),
     );
     return new PipelineHead(scheduler, runner, watchdog, (error) => this.breakBy(error));
   }
@@ -229,8 +231,11 @@ export class Pipeline {
   private neighbour(stage: number): Neighbour {
     const { clusterToken, loadDeadlineMs } = this.options;
     const { spec } = this.assignment;
-    const options = { spec, stage, clusterToken, loadDeadlineMs, signal: this.aborter.signal };
-    return new Neighbour(options, (error) => this.break(faultOf(error, spec, stage)));
+    if (this.fault) throw new FaultReport(this.fault);
+    const options = { spec, stage, clusterToken, loadDeadlineMs };
+    const neighbour = new Neighbour(options, (error) => this.breakBy(error, stage));
+    this.neighbours.push(neighbour);
+    return neighbour;
   }
 
   private async readHop(
@@ -238,23 +243,21 @@ export class Pipeline {
     receiver: HopReceiver,
     runner: StageRunner,
   ): Promise<void> {
-    try {
-      while (!this.fault) {
-        const request = await this.nextRequest(channel);
-        await runner.push(receiver.message(request, this.model?.hiddenSize ?? 0));
-      }
-    } catch (error) {
-      this.breakBy(error);
-    }
-  }
-
-  private async nextRequest(channel: Duplex<HopResponse, HopRequest>): Promise<HopRequest> {
-    const next = await channel.next().catch(() => undefined);
-    if (next && !next.done) return next.value;
-    throw new FaultReport(this.faultOfStage(this.assignment.stage - 1, 'it closed the hop'));
+    const { spec, stage } = this.assignment;
+    const lost = (cause?: unknown) => new FaultReport(faultOf(connectionLost(cause), spec, stage - 1));
+    const next = async () => {
+      const request = await channel.next().catch((error: unknown) => {
+        throw lost(error);
+      });
+      if (request.done) throw lost();
+      return receiver.message(request.value, this.model?.hiddenSize ?? 0);
+    };
+    await feedStage(next, (message) => runner.push(message)).catch((error: unknown) => this.breakBy(error));
   }
 
   private trackWork(): void {
+    // What a broken stage still applies is nothing to wait for.
+    if (this.fault) return;
     if (this.slotsInUse === 0) {
       this.endWork?.();
       this.endWork = undefined;
@@ -283,11 +286,8 @@ export class Pipeline {
     return new PangalacticError('model_not_ready', `pipeline ${this.id} is still loading`, { retryAfterSeconds: 1 });
   }
 
-  private breakBy(error: unknown): void {
-    this.break(faultOf(error, this.assignment.spec, this.assignment.stage));
-  }
-
-  private faultOfStage(stage: number, reason: string): PipelineFault {
-    return { stage, nodeId: this.assignment.spec.stages[stage]?.nodeId ?? '', reason };
+  /** @param stage is to blame, unless the error names another one */
+  private breakBy(error: unknown, stage = this.assignment.stage): void {
+    this.break(faultOf(error, this.assignment.spec, stage));
   }
 }

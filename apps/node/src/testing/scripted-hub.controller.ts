@@ -11,6 +11,8 @@ import { type Duplex, GrpcServerHandle, grpcServerOptions, handleDuplex } from '
 export class HubPeerSession {
   readonly messages: NodeSessionRequest[] = [];
   ended = false;
+  /** The node ended the session in good order. */
+  left = false;
 
   constructor(
     readonly register: Register,
@@ -40,6 +42,7 @@ export type RegistrationAnswer = (register: Register) => NodeSessionResponse;
 @Controller()
 class ScriptedHubController {
   readonly sessions: HubPeerSession[] = [];
+  hung: Promise<void> = Promise.resolve();
   answer: RegistrationAnswer = () => ({ registered: { clusterId: 'cluster-a', term: 1, heartbeatIntervalMs: 20 } });
 
   @GrpcStreamCall('HubService', 'NodeSession')
@@ -55,9 +58,11 @@ class ScriptedHubController {
     await channel.send(this.answer(session.register));
     try {
       for await (const message of channel) session.messages.push(message);
+      session.left = true;
     } finally {
       session.ended = true;
     }
+    await this.hung;
   }
 }
 
@@ -87,6 +92,11 @@ export class ScriptedHub {
   /** From the next registration on. */
   answerWith(answer: RegistrationAnswer): void {
     this.controller.answer = answer;
+  }
+
+  /** From now on it takes note of a node that leaves only after this. */
+  hangUntil(moment: Promise<void>): void {
+    this.controller.hung = moment;
   }
 
   /** The n-th session, once it is there. */

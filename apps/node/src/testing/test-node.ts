@@ -8,7 +8,7 @@ import { type PipelineSpec, repositoryRoot, ShardState, type ShardStatus } from 
 import { INFERENCE_PROVIDER, type InferenceProvider, MockProvider } from '@pangalactic/inference';
 import { createApp, DrainCoordinator, startApp } from '@pangalactic/lifecycle';
 import { freePort, until } from '@pangalactic/testing';
-import { connectNode, GrpcServerHandle, type NodeClient } from '@pangalactic/transport';
+import { connectNode, type NodeClient } from '@pangalactic/transport';
 import { DEFAULT_READER_LIMITS, READER_LIMITS, type ReaderLimits } from '../generation/generation';
 import { ModelInventory } from '../models/model-inventory.service';
 import { NODE_PROCESS } from '../node-process';
@@ -89,11 +89,6 @@ export class TestNode {
     return model.fingerprint;
   }
 
-  /** As a crash does: every stream is reset, nobody is told. */
-  cutConnections(): void {
-    this.app.get(GrpcServerHandle).forceShutdown();
-  }
-
   async close(): Promise<void> {
     await this.app.close();
     this.client.close();
@@ -148,9 +143,21 @@ export async function loadPipeline(
   options: TestPipelineOptions = {},
 ): Promise<PipelineSpec> {
   const spec = await pipelineSpec(nodes, options);
-  nodes.forEach((node, stage) => node.pipelines.load({ clusterId: 'c', term: 1, pipeline: spec, stage }));
-  for (const node of nodes) await untilState(node, spec.id, ShardState.SHARD_STATE_READY);
+  await loadSpecs(
+    nodes,
+    nodes.map(() => spec),
+  );
   return spec;
+}
+
+/** The same with what each stage is told. */
+export async function loadSpecs(nodes: readonly TestNode[], specs: readonly PipelineSpec[]): Promise<void> {
+  nodes.forEach((node, stage) => {
+    node.pipelines.load({ clusterId: 'c', term: 1, pipeline: specs[stage], stage });
+  });
+  for (const [stage, node] of nodes.entries()) {
+    await untilState(node, specs[stage]?.id ?? '', ShardState.SHARD_STATE_READY);
+  }
 }
 
 export function untilState(node: TestNode, pipelineId: string, state: ShardState): Promise<ShardStatus> {

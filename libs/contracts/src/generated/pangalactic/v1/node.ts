@@ -76,7 +76,11 @@ export interface HopRequest {
   start?: StartSequence | undefined;
   copy?: CopySlot | undefined;
   release?: ReleaseSlot | undefined;
-  step?: Step | undefined;
+  step?:
+    | Step
+    | undefined;
+  /** The last message of a hop: what broke the pipeline, wherever that was. */
+  fault?: PipelineFault | undefined;
 }
 
 export interface HopOpen {
@@ -127,7 +131,10 @@ export interface Row {
 }
 
 export interface HopResponse {
-  ready?: HopReady | undefined;
+  ready?:
+    | HopReady
+    | undefined;
+  /** The last message of a hop, towards the head. */
   fault?: PipelineFault | undefined;
 }
 
