@@ -39,7 +39,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
   private readonly fence = new ClusterFence();
   /** No session begins any more. */
   private readonly leaving = new AbortController();
-  private readonly backoff = new Backoff({ initialMs: 200, maxMs: 5_000, random: Math.random });
+  private backoff = reconnectBackoff(Infinity);
   private readonly hub: HubClient;
   private current: Session | undefined;
   private running: Promise<void> = Promise.resolve();
@@ -104,7 +104,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
       const { reset } = this.fence.register(registered);
       if (reset) await this.pipelines.unloadAll('the node joined another cluster');
       this.hasRegistered = true;
-      this.backoff.reset();
+      this.backoff = reconnectBackoff(registered.heartbeatIntervalMs);
       this.logger.log({ event: 'registered', nodeId: this.identity.id, hub: this.hub.address, term: registered.term });
       await this.serve(session, registered.heartbeatIntervalMs);
     } finally {
@@ -181,6 +181,11 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
       this.logger.log({ event: 'node_id_changed', nodeId: this.identity.id });
     }
   }
+}
+
+/** A hub that restarts waits for its nodes for one heartbeat timeout, which is three intervals. */
+function reconnectBackoff(heartbeatIntervalMs: number): Backoff {
+  return new Backoff({ initialMs: 200, maxMs: Math.min(5_000, heartbeatIntervalMs), random: Math.random });
 }
 
 function packageVersion(): string {

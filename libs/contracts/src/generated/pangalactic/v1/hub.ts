@@ -163,7 +163,7 @@ export interface GetClusterResponse {
 export interface NodeView {
   id: string;
   address: string;
-  /** CONNECTED, SUSPECT or FAILED. */
+  /** CONNECTED, RECONNECTING, LEAVING, SUSPECT or FAILED. */
   state: string;
   computeType: string;
   simulated: boolean;
