@@ -31,7 +31,7 @@ function hopTo(
 
 const step = (number: number, hidden: Buffer = Buffer.alloc(0)): HopRequest => ({
   number,
-  step: { step: number, rows: [], hidden },
+  step: { step: number, rows: [], hidden, timings: [] },
 });
 const fault = (stage: number, reason = ''): HopResponse => ({ fault: { stage, nodeId: 'n', reason } });
 

@@ -107,7 +107,10 @@ describe('message size', () => {
         }),
     });
     const client = node(address);
-    const step = (bytes: number) => ({ number: 1, step: { step: 1, rows: [], hidden: Buffer.alloc(bytes) } });
+    const step = (bytes: number) => ({
+      number: 1,
+      step: { step: 1, rows: [], hidden: Buffer.alloc(bytes), timings: [] },
+    });
     const fits = client.hop();
     await fits.send(step(MAX_MESSAGE_BYTES - 64));
     expect((await fits.next()).value).toMatchObject({ ready: {} });

@@ -2,8 +2,11 @@ import { Injectable } from '@nestjs/common';
 import type { StepPhase } from '@pangalactic/inference';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Pipeline } from '../pipeline/pipeline';
+import type { StepProfile } from '../pipeline/pipeline-profile';
 
 const STEP_BUCKETS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+const HOP_BUCKETS_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1];
 
 type PipelineView = Pick<Pipeline, 'id' | 'head' | 'slotsInUse' | 'status' | 'assignment'>;
 
@@ -24,8 +27,25 @@ export class NodeMetrics {
     help: 'Completion tokens that this head sent.',
   });
 
+  private readonly hopTransfer = new Histogram({
+    name: 'pangalactic_node_hop_transfer_seconds',
+    help: 'Time per hop of a step, neither computing nor waiting to compute; at the head.',
+    buckets: HOP_BUCKETS_SECONDS,
+  });
+  private readonly stageSeconds = new Counter({
+    name: 'pangalactic_node_pipeline_stage_seconds_total',
+    help: 'Time of all stages while steps were in flight; at the head. The bubble share is bubble / (computing + bubble).',
+    labelNames: ['state'],
+  });
+
   step(phase: StepPhase, computeMs: number): void {
     this.steps.observe({ phase }, computeMs / 1_000);
+  }
+
+  profile({ hopTransferMs, availableMs, computingMs }: StepProfile): void {
+    this.hopTransfer.observe(hopTransferMs / 1_000);
+    this.stageSeconds.inc({ state: 'computing' }, computingMs / 1_000);
+    this.stageSeconds.inc({ state: 'bubble' }, Math.max(0, availableMs - computingMs) / 1_000);
   }
 
   prompt(tokens: number): void {

@@ -27,6 +27,7 @@ describe('the data plane of a tail', () => {
       step: id,
       rows: [{ slot: 0, generation: 1, start: at, count, sample: true }],
       hidden: Buffer.alloc(count * hiddenSize * 4),
+      timings: [],
       ...overrides,
     },
   });

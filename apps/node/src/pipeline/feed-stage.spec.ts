@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { feedStage } from './feed-stage';
 import type { StageMessage } from './stage-message';
 
-const step = (number: number): StageMessage => ({ kind: 'step', step: number, input: { rows: [] } });
+const step = (number: number): StageMessage => ({ kind: 'step', step: number, input: { rows: [] }, timings: [] });
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('feedStage', () => {

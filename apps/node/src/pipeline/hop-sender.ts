@@ -20,9 +20,9 @@ export class HopSender implements StageSink {
     return this.send(commandBody(command));
   }
 
-  output({ step, rows, hidden }: StageOutput): Promise<void> {
+  output({ step, rows, hidden, timings }: StageOutput): Promise<void> {
     if (!hidden) throw new Error(`step ${step} has no hidden states for the next stage`);
-    return this.send({ step: { step, rows: [...rows], hidden: float32ToBytes(hidden) } });
+    return this.send({ step: { step, rows: [...rows], hidden: float32ToBytes(hidden), timings: [...timings] } });
   }
 
   /** Why the pipeline ends; nothing goes out after it. */

@@ -34,14 +34,14 @@ describe('a hop', () => {
     const hidden = Float32Array.of(1, 2, 3, 4, 5, 6);
     await sender.open('p1', 4);
     for (const command of commands) await sender.command(command);
-    await sender.output({ step: 9, rows, hidden, samples: [], computeMs: 1 });
+    await sender.output({ step: 9, rows, hidden, samples: [], computeMs: 1, timings: [{ waitMs: 2, computeMs: 1 }] });
 
     const receiver = new HopReceiver();
     const [first, ...rest] = sent as [HopRequest, ...HopRequest[]];
     expect(receiver.open(first)).toEqual({ pipelineId: 'p1', stage: 4 });
     expect(rest.map((message) => receiver.message(message, HIDDEN_SIZE))).toEqual([
       ...commands.map((command) => ({ kind: 'command', command })),
-      { kind: 'step', step: 9, input: { rows, hidden } },
+      { kind: 'step', step: 9, input: { rows, hidden }, timings: [{ waitMs: 2, computeMs: 1 }] },
     ]);
   });
 

@@ -50,7 +50,7 @@ function setUp() {
   const runner = new StageRunner(shard, sink, { onCommand: () => undefined, onOutput: () => undefined, onFailure });
   const deadline = new StepDeadline({ floorMs: 60_000, initialMs: 60_000, margin: 1 });
   const watchdog = new StepWatchdog(deadline, onFailure);
-  const head = new PipelineHead(scheduler, runner, watchdog, onFailure);
+  const head = new PipelineHead(scheduler, runner, watchdog, { onProfile: () => undefined, onFailure });
   return { head, written, failures, block, unblock: () => unblock?.() };
 }
 
@@ -72,7 +72,7 @@ describe('PipelineHead', () => {
     block();
     head.submit({ ...REQUEST, promptIds: [3, 4] }, listener([]));
     await settled();
-    head.onResult({ step: 1, samples: [{ slot: 0, generation: 1, id: 7 }] });
+    head.onResult({ step: 1, samples: [{ slot: 0, generation: 1, id: 7 }], timings: [] });
     expect(heard).toEqual(['accepted', 'token 0: 7']);
     const before = written.length;
     await settled();
@@ -89,7 +89,7 @@ describe('PipelineHead', () => {
     const id = head.submit(REQUEST, listener(heard));
     await settled();
     head.cancel(id);
-    head.onResult({ step: 1, samples: [{ slot: 0, generation: 1, id: 7 }] });
+    head.onResult({ step: 1, samples: [{ slot: 0, generation: 1, id: 7 }], timings: [] });
     await settled();
     expect(heard).toEqual(['accepted']);
     expect(head.scheduler.slotsInUse).toBe(0);
@@ -97,7 +97,7 @@ describe('PipelineHead', () => {
 
   it('reports a result that answers no step', async () => {
     const { head, failures } = setUp();
-    head.onResult({ step: 5, samples: [] });
+    head.onResult({ step: 5, samples: [], timings: [] });
     expect(failures).toEqual([expect.objectContaining({ code: 'invalid_frame' })]);
   });
 });

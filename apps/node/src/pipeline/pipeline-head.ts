@@ -6,6 +6,7 @@ import {
   type SequenceId,
   type SequenceRequest,
 } from '@pangalactic/inference';
+import { PipelineProfile, type StepProfile } from './pipeline-profile';
 import type { StageMessage } from './stage-message';
 import type { StageRunner } from './stage-runner';
 import type { StepWatchdog } from './step-watchdog';
@@ -18,17 +19,23 @@ export interface SequenceListener {
   failed(error: PangalacticError): void;
 }
 
+export interface HeadObserver {
+  onProfile(profile: StepProfile): void;
+  /** The stage refused a message, or a result cannot be right. */
+  onFailure(error: unknown): void;
+}
+
 /** The head of a pipeline: it owns the sequences, feeds their steps into its own stage and hands out the results. */
 export class PipelineHead {
   private readonly listeners = new Map<SequenceId, SequenceListener>();
+  private readonly profile = new PipelineProfile();
   private feeding = false;
 
-  /** @param onFailure hears of a message that the stage refuses */
   constructor(
     readonly scheduler: BatchScheduler,
     private readonly runner: StageRunner,
     private readonly watchdog: StepWatchdog,
-    private readonly onFailure: (error: unknown) => void,
+    private readonly observer: HeadObserver,
   ) {}
 
   /** @throws PangalacticError `queue_full`, `pipeline_broken` */
@@ -59,10 +66,11 @@ export class PipelineHead {
     try {
       const events = this.scheduler.onResult(result);
       this.watchdog.answered();
+      this.observer.onProfile(this.profile.answered(result.timings, performance.now()));
       for (const event of events) this.tell(event);
       this.feed();
     } catch (error) {
-      this.onFailure(error);
+      this.observer.onFailure(error);
     }
   }
 
@@ -74,7 +82,7 @@ export class PipelineHead {
   }
 
   private feed(): void {
-    if (!this.feeding) this.feedAll().catch((error: unknown) => this.onFailure(error));
+    if (!this.feeding) this.feedAll().catch((error: unknown) => this.observer.onFailure(error));
   }
 
   private async feedAll(): Promise<void> {
@@ -82,7 +90,10 @@ export class PipelineHead {
     this.feeding = true;
     try {
       for (let message = this.scheduler.next(); message; message = this.scheduler.next()) {
-        if (message.kind === 'step') this.watchdog.sent(message);
+        if (message.kind === 'step') {
+          this.watchdog.sent(message);
+          this.profile.sent(performance.now());
+        }
         if (message.kind === 'start') this.listeners.get(message.sequenceId)?.accepted();
         await this.runner.push(toStageMessage(message));
       }
@@ -109,6 +120,9 @@ function toStageMessage(message: HeadMessage): StageMessage {
     case 'release':
       return { kind: 'command', command: message };
     case 'step':
-      return { kind: 'step', step: message.step, input: { rows: message.rows, tokenIds: message.tokenIds } };
+      return {
+        ...{ kind: 'step', step: message.step, timings: [] },
+        input: { rows: message.rows, tokenIds: message.tokenIds },
+      };
   }
 }

@@ -121,6 +121,7 @@ export class PipelineRegistry implements OnApplicationShutdown {
       stepDeadline: this.stepDeadline,
       onStatus: (pipeline) => this.announce(pipeline),
       onStep: (phase, computeMs) => this.metrics.step(phase, computeMs),
+      onProfile: (profile) => this.metrics.profile(profile),
       beginWork: () => this.drain.begin(),
     });
   }

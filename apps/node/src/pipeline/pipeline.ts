@@ -17,6 +17,7 @@ import type { HopReceiver } from './hop-receiver';
 import { Neighbour } from './neighbour';
 import { brokenError, connectionLost, FaultReport, faultOf } from './pipeline-fault';
 import { PipelineHead } from './pipeline-head';
+import type { StepProfile } from './pipeline-profile';
 import { LocalResults, RemoteResults } from './results-sender';
 import type { StageAssignment } from './stage-assignment';
 import type { StageOutput, StageSink } from './stage-message';
@@ -37,6 +38,7 @@ export interface PipelineOptions {
   readonly stepDeadline: StepDeadlineOptions;
   readonly onStatus: (pipeline: Pipeline) => void;
   readonly onStep: (phase: StepPhase, computeMs: number) => void;
+  readonly onProfile: (profile: StepProfile) => void;
   /** Work that a shutdown waits for, until the returned function is called. */
   readonly beginWork: () => () => void;
 }
@@ -225,7 +227,10 @@ export class Pipeline {
     const watchdog = new StepWatchdog(new StepDeadline(this.options.stepDeadline), (reason) =>
       this.breakBy(new PangalacticError('deadline_exceeded', reason)),
     );
-    return new PipelineHead(scheduler, runner, watchdog, (error) => this.breakBy(error));
+    return new PipelineHead(scheduler, runner, watchdog, {
+      onProfile: (profile) => this.options.onProfile(profile),
+      onFailure: (error) => this.breakBy(error),
+    });
   }
 
   private neighbour(stage: number): Neighbour {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RemoteResults } from './results-sender';
 
-const output = (step: number) => ({ step, rows: [], samples: [], computeMs: 0 });
+const output = (step: number) => ({ step, rows: [], samples: [], timings: [], computeMs: 0 });
 
 describe('RemoteResults', () => {
   it('gives its one reader a result per step', async () => {
@@ -9,7 +9,7 @@ describe('RemoteResults', () => {
     const reader = results.open();
     await results.output(output(1));
     expect((await reader.next()).value).toEqual({ ready: {} });
-    expect((await reader.next()).value).toEqual({ result: { step: 1, samples: [] } });
+    expect((await reader.next()).value).toEqual({ result: { step: 1, samples: [], timings: [] } });
     expect(() => results.open()).toThrow(expect.objectContaining({ code: 'invalid_request' }));
   });
 

@@ -8,8 +8,8 @@ export class LocalResults implements StageSink {
 
   async command(): Promise<void> {}
 
-  async output({ step, samples }: StageOutput): Promise<void> {
-    this.onResult({ step, samples: [...samples] });
+  async output({ step, samples, timings }: StageOutput): Promise<void> {
+    this.onResult({ step, samples: [...samples], timings: [...timings] });
   }
 }
 
@@ -30,11 +30,11 @@ export class RemoteResults implements StageSink {
 
   async command(): Promise<void> {}
 
-  async output({ step, samples }: StageOutput): Promise<void> {
+  async output({ step, samples, timings }: StageOutput): Promise<void> {
     if (!this.queue) throw new PangalacticError('invalid_frame', `step ${step} before the head opened the results`);
     if (this.queue.length > this.credits) {
       throw new PangalacticError('invalid_frame', `step ${step} is beyond the ${this.credits} steps allowed in flight`);
     }
-    this.queue.push({ result: { step, samples: [...samples] } });
+    this.queue.push({ result: { step, samples: [...samples], timings: [...timings] } });
   }
 }

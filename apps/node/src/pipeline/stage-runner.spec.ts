@@ -15,7 +15,7 @@ const START: SlotCommand = {
   emittedIds: [],
 };
 const RELEASE: SlotCommand = { kind: 'release', slot: 0, generation: 1 };
-const step = (number: number) => ({ kind: 'step' as const, step: number, input: { rows: [] } });
+const step = (number: number) => ({ kind: 'step' as const, step: number, input: { rows: [] }, timings: [] });
 
 interface Deferred {
   resolve(output: StepOutput): void;

@@ -54,8 +54,12 @@ export class StageRunner {
     this.observer.onCommand();
   }
 
-  private async run({ step, input }: Extract<StageMessage, { kind: 'step' }>): Promise<StageOutput> {
-    return { step, rows: input.rows, ...(await this.shard.run(input)) };
+  private async run({ step, input, timings }: Extract<StageMessage, { kind: 'step' }>): Promise<StageOutput> {
+    const arrivedAt = performance.now();
+    const output = await this.shard.run(input);
+    const { computeMs } = output;
+    const waitMs = Math.max(0, performance.now() - arrivedAt - computeMs);
+    return { step, rows: input.rows, timings: [...timings, { waitMs, computeMs }], ...output };
   }
 
   private async deliver(output: StageOutput): Promise<void> {

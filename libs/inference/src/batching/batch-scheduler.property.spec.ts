@@ -1,9 +1,8 @@
-import type { StepResult } from '@pangalactic/contracts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SlotTable } from '../kv/slot-table';
 import { BatchScheduler } from './batch-scheduler';
-import type { HeadMessage, SequenceEvent, SequenceId, SequenceRequest } from './batch-scheduler.types';
+import type { HeadMessage, SequenceEvent, SequenceId, SequenceRequest, StepSamples } from './batch-scheduler.types';
 
 const CONTEXT_LENGTH = 300;
 const QUEUE_LIMIT = 3;
@@ -50,7 +49,7 @@ class SimulatedPipeline {
   private readonly table: SlotTable;
   private readonly holders = new Map<number, SequenceId>();
   private readonly fed = new Map<number, number>();
-  private readonly results: StepResult[] = [];
+  private readonly results: StepSamples[] = [];
   private sampled = 0;
 
   constructor(

@@ -1,5 +1,12 @@
-import { PangalacticError, type Row, type StepResult } from '@pangalactic/contracts';
-import type { HeadMessage, HeadStep, SequenceEvent, SequenceId, SequenceRequest } from './batch-scheduler.types';
+import { PangalacticError, type Row } from '@pangalactic/contracts';
+import type {
+  HeadMessage,
+  HeadStep,
+  SequenceEvent,
+  SequenceId,
+  SequenceRequest,
+  StepSamples,
+} from './batch-scheduler.types';
 import { completionLimit, Sequence, type Feed } from './sequence';
 import { SlotPool } from './slot-pool';
 
@@ -107,7 +114,7 @@ export class BatchScheduler {
    * Takes the result of the oldest step in flight. Samples for a slot that has changed hands since are dropped.
    * @throws PangalacticError `invalid_frame` when it is not the answer to that step
    */
-  onResult(result: StepResult): SequenceEvent[] {
+  onResult(result: StepSamples): SequenceEvent[] {
     if (this.failed) return [];
     const step = this.inFlight.shift();
     if (step?.step !== result.step) {
@@ -187,7 +194,7 @@ export class BatchScheduler {
     };
   }
 
-  private takeSample(row: Row, result: StepResult): SequenceEvent[] {
+  private takeSample(row: Row, result: StepSamples): SequenceEvent[] {
     const sample = result.samples.find(({ slot, generation }) => slot === row.slot && generation === row.generation);
     if (!sample) throw invalidFrame(`result of step ${result.step} has no sample for slot ${row.slot}`);
     const sequence = this.holders.get(row.slot);

@@ -1,4 +1,4 @@
-import type { Row, Sampling } from '@pangalactic/contracts';
+import type { Row, Sampling, StepResult } from '@pangalactic/contracts';
 import type { SequenceStart } from '../inference-provider';
 
 /** Names a sequence within one scheduler; never used twice. */
@@ -41,3 +41,6 @@ export type SequenceEvent =
       /** Emitted ones included. */
       readonly completionTokens: number;
     };
+
+/** What the scheduler needs of a step's result. */
+export type StepSamples = Pick<StepResult, 'step' | 'samples'>;

@@ -118,6 +118,15 @@ export interface Step {
   rows: Row[];
   /** [tokens, hidden_size] float32, little endian. */
   hidden: Buffer;
+  /** Of the stages before, in order. */
+  timings: StageTiming[];
+}
+
+/** Durations on the stage's own monotonic clock: no two clocks are ever compared. */
+export interface StageTiming {
+  /** From the step's arrival until its computation began. */
+  waitMs: number;
+  computeMs: number;
 }
 
 /** Consecutive tokens of one sequence. start above the slot's valid length is a KV gap, below it rewinds. */
@@ -158,6 +167,8 @@ export interface ResultsReady {
 export interface StepResult {
   step: number;
   samples: SampledToken[];
+  /** Of all stages, in order. */
+  timings: StageTiming[];
 }
 
 export interface SampledToken {
