@@ -75,16 +75,40 @@ describe('POST /v1/chat/completions', () => {
   });
 
   it('sends the templated prompt and the sampling to the head', async () => {
-    await chat({ temperature: 0.5, top_p: 0.25, seed: -1, max_completion_tokens: 7 });
+    const ours = { top_k: 40, min_p: 0.5, repetition_penalty: 1.5, frequency_penalty: -1, presence_penalty: 1 };
+    const logit_bias = { 7: -100, 2047: 0.5 };
+    await chat({ temperature: 0.5, top_p: 0.25, seed: -1, max_completion_tokens: 7, ...ours, logit_bias });
     expect(lastRequest()).toMatchObject({
       pipelineId: 'p1',
       promptIds: hello.prompt_ids,
       emittedIds: [],
       maxTokens: 7,
-      sampling: { temperature: 0.5, topP: 0.25 },
+      sampling: {
+        ...{ temperature: 0.5, topP: 0.25, topK: 40, minP: 0.5 },
+        ...{ repetitionPenalty: 1.5, frequencyPenalty: -1, presencePenalty: 1 },
+        logitBias: {
+          tokens: [
+            { id: 7, bias: -100 },
+            { id: 2047, bias: 0.5 },
+          ],
+        },
+      },
       seed: 2 ** 53 - 1,
       choiceIndex: 0,
     });
+  });
+
+  it('refuses a bias for a token that the vocabulary lacks', async () => {
+    const response = await chat({ logit_bias: { 2048: 1 } });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({
+      error: {
+        message: "'logit_bias' must have token ids from 0 to 2047, not 2048.",
+        param: 'logit_bias',
+        code: 'invalid_request',
+      },
+    });
+    expect(gateway.cluster.calls).toEqual([]);
   });
 
   it('draws a seed when none is given, and asks for no more than the context holds', async () => {

@@ -45,11 +45,19 @@ export function post(url: string, path: string, body: unknown, init: RequestInit
   });
 }
 
+export interface StreamedChoice {
+  readonly index: number;
+  readonly delta?: { role?: string; content?: string };
+  readonly text?: string;
+  readonly logprobs: { content?: { token: string }[]; tokens?: string[] } | null;
+  readonly finish_reason: string | null;
+}
+
 export interface StreamedChunk {
   readonly id: string;
   readonly object: string;
   readonly created: number;
-  readonly choices: { delta?: { role?: string; content?: string }; text?: string; finish_reason: string | null }[];
+  readonly choices: StreamedChoice[];
   readonly usage?: object | null;
   readonly error?: { code: string; message: string; type: string };
 }

@@ -1,4 +1,4 @@
-import type { ErrorCode, Row } from '@pangalactic/contracts';
+import type { ErrorCode, Row, SampledToken } from '@pangalactic/contracts';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { InferenceProvider, SequenceStart, Shard, ShardSpec, StepInput, StepOutput } from './inference-provider';
 
@@ -165,6 +165,24 @@ export function inferenceProviderContract(name: string, prepare: () => Promise<P
       expect(await draw(2, 42, [])).toEqual(first);
       expect(await draw(3, 42, first.slice(0, 5))).toEqual(first);
       expect(await draw(4, 43, [])).not.toEqual(first);
+    });
+
+    it('reports log probabilities to the sequences that ask for them', async () => {
+      const ask = (slot: number, topLogprobs?: number) =>
+        shard.apply({ ...start(slot, 1, PROMPT), sampling: { temperature: 0, topP: 1, topLogprobs } });
+      ask(0, 5);
+      ask(1, 0);
+      ask(2);
+      const answers: SampledToken[] = [];
+      for (const slot of [0, 1, 2]) answers.push(...(await shard.run(feed(slot, 1, 0, PROMPT))).samples);
+      const [five, none, unasked] = answers as [SampledToken, SampledToken, SampledToken];
+      const { logprob, top } = five.logprobs!;
+      expect(top).toHaveLength(5);
+      expect(top[0]).toEqual({ id: five.id, logprob });
+      expect(top.map((ranked) => ranked.logprob)).toEqual(top.map((ranked) => ranked.logprob).sort((a, b) => b - a));
+      expect(top.reduce((sum, ranked) => sum + Math.exp(ranked.logprob), 0)).toBeLessThanOrEqual(1 + 1e-6);
+      expect(none.logprobs).toEqual({ logprob, top: [] });
+      expect(unasked).not.toHaveProperty('logprobs');
     });
 
     it.each<[string, ErrorCode, () => StepInput]>([

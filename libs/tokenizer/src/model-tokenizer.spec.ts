@@ -59,6 +59,18 @@ describe('ModelTokenizer of pangalactic-nano', () => {
     expect(tokenizer.decode(plain)).toBe('a<|im_end|>b');
   });
 
+  it('shows single tokens', () => {
+    const euro = tokenizer.encode('\u20ac', PLAIN);
+    expect(
+      tokenizer
+        .encode('Hello there', PLAIN)
+        .map((id) => tokenizer.tokenText(id))
+        .join(''),
+    ).toBe('Hello there');
+    expect(euro.map((id) => tokenizer.tokenText(id))).toEqual(['\ufffd', '\ufffd', '\ufffd']);
+    expect(tokenizer.tokenText(2)).toBe('<|im_end|>');
+  });
+
   it('gives back any text', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {

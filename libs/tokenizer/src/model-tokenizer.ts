@@ -76,6 +76,12 @@ export class ModelTokenizer {
     }
   }
 
+  /** How to show a token by itself: what is not whole characters as U+FFFD, what is no text by its name in the vocabulary. */
+  tokenText(id: number): string {
+    const bytes = this.tokenBytes(id);
+    return bytes.length > 0 ? Buffer.from(bytes).toString('utf8') : this.vocabulary.text(id);
+  }
+
   /** Whether the token steers the model and is no text. */
   isSpecial(id: number): boolean {
     const kind = this.vocabulary.kind(id);

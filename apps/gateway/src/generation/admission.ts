@@ -9,20 +9,18 @@ const MIN_WAIT_MS = 1_000;
  */
 export class Admission {
   private readonly controller = new AbortController();
-  private readonly timer: NodeJS.Timeout;
+  private timer: NodeJS.Timeout | undefined;
   private readonly clientGone = () => this.controller.abort(this.client.reason);
   private isGranted = false;
 
+  /** @param places of the request's choices: while there are any, the others' turn comes, however long it takes */
   constructor(
     private readonly client: AbortSignal,
     queueTimeoutMs: number,
-    modelId: string,
+    private readonly modelId: string,
+    private readonly places: Set<Admission>,
   ) {
-    const waitMs = Math.max(queueTimeoutMs, MIN_WAIT_MS);
-    this.timer = setTimeout(() => {
-      const message = `No pipeline of the model '${modelId}' had a free place within ${waitMs / 1000} s.`;
-      this.controller.abort(new PangalacticError('model_not_ready', message, { param: 'model' }));
-    }, waitMs);
+    this.wait(Math.max(queueTimeoutMs, MIN_WAIT_MS));
     if (client.aborted) this.clientGone();
     else client.addEventListener('abort', this.clientGone);
   }
@@ -37,11 +35,21 @@ export class Admission {
 
   grant(): void {
     this.isGranted = true;
+    this.places.add(this);
     clearTimeout(this.timer);
   }
 
   close(): void {
+    this.places.delete(this);
     clearTimeout(this.timer);
     this.client.removeEventListener('abort', this.clientGone);
+  }
+
+  private wait(waitMs: number): void {
+    this.timer = setTimeout(() => {
+      if (this.places.size > 0) return this.wait(waitMs);
+      const message = `No pipeline of the model '${this.modelId}' had a free place within ${waitMs / 1000} s.`;
+      this.controller.abort(new PangalacticError('model_not_ready', message, { param: 'model' }));
+    }, waitMs);
   }
 }

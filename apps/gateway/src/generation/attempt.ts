@@ -5,6 +5,7 @@ import type { GenerationMeasurement } from '../metrics/generation-measurement';
 import type { PipelineRoute } from '../routing/route-table';
 import type { Admission } from './admission';
 import type { GenerationEvent } from './generation-event';
+import { pieceEvents } from './sequence';
 import type { Sequence } from './sequence';
 
 /** Longer than any context takes; a head that stands still is found by its step deadlines, a dead one by keepalive. */
@@ -45,7 +46,7 @@ export class Attempt {
       const matched = this.sequence.onToken(token);
       if (!matched) return [];
       this.measurement.token();
-      const events: GenerationEvent[] = matched.text ? [{ kind: 'text', text: matched.text }] : [];
+      const events = pieceEvents(matched);
       return matched.stopped ? [...events, this.sequence.finished('stop')] : events;
     }
     return finished ? this.sequence.onFinished(finished) : [];

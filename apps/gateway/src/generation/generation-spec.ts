@@ -3,11 +3,13 @@ import type { Sampling } from '@pangalactic/contracts';
 import type { GenerationOptions } from '../openai/requests/generation-fields';
 import type { Prompt } from './prompt';
 
-/** One completion to make, independent of the endpoint that asked for it. */
+/** Completions to make of one prompt, independent of the endpoint that asked for it. */
 export interface GenerationSpec {
   readonly model: string;
   readonly prompt: Prompt;
   readonly sampling: Sampling;
+  /** How many; each is a sequence of its own with draws of its own. */
+  readonly choices: number;
   /** Drawn once per request: every attempt of it makes the same draws. */
   readonly seed: number;
   readonly maxTokens: number | undefined;
@@ -15,8 +17,8 @@ export interface GenerationSpec {
 }
 
 export function generationSpec(options: GenerationOptions, prompt: Prompt): GenerationSpec {
-  const { model, temperature, topP, maxTokens, stop, seed = randomSeed() } = options;
-  return { model, prompt, sampling: { temperature, topP }, seed, maxTokens, stop };
+  const { model, sampling, choices, maxTokens, stop, seed = randomSeed() } = options;
+  return { model, prompt, sampling, choices, seed, maxTokens, stop };
 }
 
 /** 53 bits: what a double holds exactly. */

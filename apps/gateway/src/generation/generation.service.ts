@@ -13,7 +13,9 @@ import type { PipelineRoute } from '../routing/route-table';
 import { Admission } from './admission';
 import { Attempt } from './attempt';
 import { AttemptFailures } from './attempt-failures';
-import type { GenerationEvent } from './generation-event';
+import { runChoices } from './choices';
+import type { ChoiceContext } from './choices';
+import type { ChoiceEvent, GenerationEvent } from './generation-event';
 import type { GenerationSpec } from './generation-spec';
 import { Sequence } from './sequence';
 
@@ -33,14 +35,21 @@ export class GenerationService {
   ) {}
 
   /**
-   * Tokens are pulled from the head only as fast as events are pulled from here. Leaving the iteration early, or
-   * aborting, cancels the sequence.
+   * Tokens are pulled from the heads only as fast as events are pulled from here. Leaving the iteration early, or
+   * aborting, cancels all sequences of the request.
    * @param client aborts when the client is gone
    */
-  async *generate(spec: GenerationSpec, client: AbortSignal): AsyncGenerator<GenerationEvent, void, undefined> {
+  generate(spec: GenerationSpec, client: AbortSignal): AsyncGenerator<ChoiceEvent, void, undefined> {
+    return runChoices(spec.choices, client, (context) => this.choice(spec, context));
+  }
+
+  private async *choice(
+    spec: GenerationSpec,
+    context: ChoiceContext,
+  ): AsyncGenerator<GenerationEvent, void, undefined> {
     const measurement = this.metrics.begin(spec.model);
     try {
-      yield* this.attempts(spec, client, measurement);
+      yield* this.attempts(spec, context, measurement);
     } finally {
       measurement.end();
     }
@@ -48,20 +57,20 @@ export class GenerationService {
 
   private async *attempts(
     spec: GenerationSpec,
-    client: AbortSignal,
+    context: ChoiceContext,
     measurement: GenerationMeasurement,
   ): AsyncGenerator<GenerationEvent, void, undefined> {
     const failures = new AttemptFailures();
     const backoff = new Backoff(RETRY_DELAY);
     let sequence: Sequence | undefined;
-    let admission = this.admit(spec, client);
+    let admission = this.admit(spec, context);
     try {
       for (;;) {
         const { fingerprint } = sequence ?? {};
         const demand = { modelId: spec.model, fingerprint, avoid: failures.failedPipelines };
         const { route, release } = await this.dispatcher.acquire(demand, admission.signal);
         try {
-          sequence ??= new Sequence(spec, await orAborted(this.models.get(route), admission.signal));
+          sequence ??= await this.sequence(spec, context.choiceIndex, route, admission.signal);
           yield* this.attempt(new Attempt(sequence, admission, measurement), route);
           return;
         } catch (error) {
@@ -73,7 +82,7 @@ export class GenerationService {
         }
         if (admission.granted) {
           admission.close();
-          admission = this.admit(spec, client);
+          admission = this.admit(spec, context);
         }
         await delay(backoff.nextDelayMs(), admission.signal);
       }
@@ -82,8 +91,12 @@ export class GenerationService {
     }
   }
 
-  private admit(spec: GenerationSpec, client: AbortSignal): Admission {
-    return new Admission(client, this.config.queueTimeoutMs, spec.model);
+  private async sequence(spec: GenerationSpec, choiceIndex: number, route: PipelineRoute, signal: AbortSignal) {
+    return new Sequence(spec, choiceIndex, await orAborted(this.models.get(route), signal));
+  }
+
+  private admit(spec: GenerationSpec, { signal, places }: ChoiceContext): Admission {
+    return new Admission(signal, this.config.queueTimeoutMs, spec.model, places);
   }
 
   private async *attempt(attempt: Attempt, route: PipelineRoute): AsyncGenerator<GenerationEvent, void, undefined> {

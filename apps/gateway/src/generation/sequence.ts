@@ -4,25 +4,28 @@ import type { Accepted, Finished, GeneratedToken, GenerateRequest } from '@panga
 import type { LoadedModel } from '../models/loaded-model';
 import type { PipelineRoute } from '../routing/route-table';
 import { CompletionText } from './completion-text';
-import type { FinishReasonName, GenerationEvent } from './generation-event';
+import type { MatchedPiece } from './completion-text';
+import type { CompletionPiece, FinishReasonName, GenerationEvent } from './generation-event';
 import type { GenerationSpec } from './generation-spec';
+import { requireKnownBias } from './logit-bias';
 import { encodePrompt, promptField } from './prompt';
-import type { MatchedText } from './stop-matcher';
 import { tokenBudget } from './token-budget';
 import { Transcript } from './transcript';
 
-/** The state of one completion. It belongs to the request, so it outlives the attempts to compute it. */
+/** The state of one choice. It belongs to the request, so it outlives the attempts to compute it. */
 export class Sequence {
   private readonly transcript: Transcript;
   private readonly text: CompletionText;
   private accepted = false;
   private cachedTokens = 0;
 
-  /** @throws PangalacticError `invalid_request` when the prompt does not fit the model's vocabulary */
+  /** @throws PangalacticError `invalid_request` when the prompt or the bias does not fit the model's vocabulary */
   constructor(
     private readonly spec: GenerationSpec,
+    private readonly choiceIndex: number,
     model: LoadedModel,
   ) {
+    requireKnownBias(spec.sampling, model.tokenizer.vocabSize);
     this.transcript = new Transcript(model.fingerprint, encodePrompt(model, spec.prompt));
     this.text = new CompletionText(model.tokenizer, spec.stop);
   }
@@ -50,7 +53,7 @@ export class Sequence {
       maxTokens: tokenBudget(this.promptTokens, contextLength, maxTokens, promptField(prompt)),
       sampling,
       seed,
-      choiceIndex: 0,
+      choiceIndex: this.choiceIndex,
     };
   }
 
@@ -63,9 +66,9 @@ export class Sequence {
   }
 
   /** @returns undefined for a token that is known already */
-  onToken({ index, id }: GeneratedToken): MatchedText | undefined {
+  onToken({ index, id, logprobs }: GeneratedToken): MatchedPiece | undefined {
     if (!this.accepted) throw new PangalacticError('invalid_frame', 'a token arrived before the sequence was accepted');
-    return this.transcript.append(index, id) ? this.text.push(id) : undefined;
+    return this.transcript.append(index, id) ? this.text.push(id, logprobs) : undefined;
   }
 
   onFinished({ reason, completionTokens }: Finished): GenerationEvent[] {
@@ -77,11 +80,16 @@ export class Sequence {
     }
     const rest = this.text.finish();
     const finished = this.finished(!rest.stopped && reason === FinishReason.FINISH_REASON_LENGTH ? 'length' : 'stop');
-    return rest.text ? [{ kind: 'text', text: rest.text }, finished] : [finished];
+    return [...pieceEvents(rest), finished];
   }
 
   finished(reason: FinishReasonName): GenerationEvent {
     const { promptTokens, completionTokens, cachedTokens } = this;
     return { kind: 'finished', reason, usage: { promptTokens, completionTokens, cachedTokens } };
   }
+}
+
+/** Nothing when there is nothing to show. */
+export function pieceEvents({ text, tokens }: CompletionPiece): GenerationEvent[] {
+  return text || tokens.length > 0 ? [{ kind: 'piece', text, tokens }] : [];
 }

@@ -4,7 +4,8 @@ import { Injectable, Logger } from '@nestjs/common';
 import { PangalacticError, toPangalacticError } from '@pangalactic/contracts';
 import { DrainCoordinator } from '@pangalactic/lifecycle';
 import type { FastifyReply } from 'fastify';
-import type { GenerationEvent } from '../generation/generation-event';
+import { completedChoices, UsageTotal } from '../generation/completed-choices';
+import type { ChoiceEvent } from '../generation/generation-event';
 import { generationSpec } from '../generation/generation-spec';
 import { GenerationService } from '../generation/generation.service';
 import type { Prompt } from '../generation/prompt';
@@ -13,7 +14,7 @@ import type { CompletionShape, ResponseHeader } from './responses/completion-sha
 import { errorBody } from './responses/error-body';
 import { SSE_TIMINGS, SseWriter } from './sse-writer';
 
-type Generation = AsyncGenerator<GenerationEvent, void, undefined>;
+type Generation = AsyncGenerator<ChoiceEvent, void, undefined>;
 
 /** Answers a completion request, in one piece or as a stream, in the shape of its endpoint. */
 @Injectable()
@@ -39,20 +40,18 @@ export class CompletionResponder {
       model: options.model,
       systemFingerprint: await acceptance(events),
       includeUsage: options.includeUsage,
+      logprobs: options.sampling.topLogprobs !== undefined,
     };
-    if (options.stream) await this.stream(reply, shape, header, events);
-    else await reply.send(await whole(shape, header, events));
+    if (options.stream) return this.stream(reply, shape, header, events);
+    const { choices, usage } = await completedChoices(events, options.choices);
+    await reply.send(shape.whole(header, choices, usage));
   }
 
   private async stream(reply: FastifyReply, shape: CompletionShape, header: ResponseHeader, events: Generation) {
     reply.hijack();
     const sse = new SseWriter(reply.raw, reply.getHeaders() as OutgoingHttpHeaders, SSE_TIMINGS);
     try {
-      const opening = shape.opening(header);
-      if (opening) await sse.send(opening);
-      for await (const event of events) {
-        for (const chunk of chunks(shape, header, event)) await sse.send(chunk);
-      }
+      for await (const chunk of chunks(shape, header, events)) await sse.send(chunk);
     } catch (thrown) {
       if (reply.raw.destroyed) return;
       const error = toPangalacticError(thrown);
@@ -63,27 +62,35 @@ export class CompletionResponder {
   }
 }
 
-function* chunks(shape: CompletionShape, header: ResponseHeader, event: GenerationEvent): Generator<object> {
-  if (event.kind === 'text') yield shape.textChunk(header, event.text);
-  if (event.kind !== 'finished') return;
-  yield shape.finishChunk(header, event.reason);
-  if (header.includeUsage) yield shape.usageChunk(header, event.usage);
-}
-
-async function whole(shape: CompletionShape, header: ResponseHeader, events: Generation): Promise<object> {
-  let text = '';
-  for await (const event of events) {
-    if (event.kind === 'text') text += event.text;
-    if (event.kind === 'finished') return shape.whole(header, { text, reason: event.reason, usage: event.usage });
+async function* chunks(shape: CompletionShape, header: ResponseHeader, events: Generation): AsyncGenerator<object> {
+  const usage = new UsageTotal();
+  const opening = shape.opening(header, 0);
+  if (opening) yield opening;
+  for await (const choiceEvent of events) {
+    usage.add(choiceEvent);
+    const { choiceIndex, event } = choiceEvent;
+    switch (event.kind) {
+      case 'accepted': {
+        const next = shape.opening(header, choiceIndex);
+        if (next) yield next;
+        break;
+      }
+      case 'piece':
+        yield shape.pieceChunk(header, choiceIndex, event);
+        break;
+      case 'finished':
+        yield shape.finishChunk(header, choiceIndex, event.reason);
+    }
   }
-  throw new PangalacticError('internal_error', 'The generation ended without a reason.');
+  if (header.includeUsage) yield shape.usageChunk(header, usage.total);
 }
 
-/** Waits until the sequence has a slot: every failure before that is an HTTP status, also of a stream. */
+/** Waits until the first choice has a slot: every failure before that is an HTTP status, also of a stream. */
 async function acceptance(events: Generation): Promise<string> {
   const { value } = await events.next();
-  if (value?.kind !== 'accepted') throw new PangalacticError('internal_error', 'The generation began unaccepted.');
-  return `fp_${value.fingerprint.slice(0, 12)}`;
+  if (value?.event.kind !== 'accepted')
+    throw new PangalacticError('internal_error', 'The generation began unaccepted.');
+  return `fp_${value.event.fingerprint.slice(0, 12)}`;
 }
 
 /** Aborts when the client leaves, or when the process can wait no longer for the end of the answer. */

@@ -1,5 +1,6 @@
 import { type GenerateRequest, PangalacticError } from '@pangalactic/contracts';
 import type { SequenceRequest } from '@pangalactic/inference';
+import { requireSampling } from './sampling-limits';
 
 export interface GenerateLimits {
   readonly vocabSize: number;
@@ -23,12 +24,7 @@ export function sequenceRequest(request: GenerateRequest, limits: GenerateLimits
   requireVocabulary('prompt_ids', promptIds, limits.vocabSize);
   requireVocabulary('emitted_ids', emittedIds, limits.vocabSize);
   if (!sampling) throw invalid('sampling', 'is missing');
-  if (!(sampling.temperature >= 0 && Number.isFinite(sampling.temperature))) {
-    throw invalid('temperature', `is ${sampling.temperature}: allowed is 0 or more`);
-  }
-  if (!(sampling.topP > 0 && sampling.topP <= 1)) {
-    throw invalid('top_p', `is ${sampling.topP}: allowed is above 0, up to 1`);
-  }
+  requireSampling(sampling, limits.vocabSize);
   if (!Number.isSafeInteger(seed)) throw invalid('seed', `is ${seed}: allowed are integers below 2^53`);
   return { promptIds, emittedIds, maxTokens, sampling, seed, choiceIndex };
 }

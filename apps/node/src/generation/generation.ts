@@ -1,4 +1,4 @@
-import { FinishReason, type GenerateResponse, PangalacticError } from '@pangalactic/contracts';
+import { FinishReason, type GenerateResponse, PangalacticError, type TokenLogprobs } from '@pangalactic/contracts';
 import type { SequenceId, SequenceRequest } from '@pangalactic/inference';
 import { AsyncQueue } from '../async-queue';
 import type { PipelineHead, SequenceListener } from '../pipeline/pipeline-head';
@@ -52,8 +52,8 @@ export class Generation implements SequenceListener {
     this.undelivered.push({ accepted: { promptTokens: this.request.promptIds.length, cachedTokens: 0 } });
   }
 
-  token(index: number, id: number): void {
-    this.undelivered.push({ token: { index, id } });
+  token(index: number, id: number, logprobs: TokenLogprobs | undefined): void {
+    this.undelivered.push({ token: { index, id, logprobs } });
     if (!this.stallTimer && this.undelivered.length >= this.limits.parkAt) this.park();
   }
 

@@ -1,4 +1,4 @@
-import type { PangalacticError, StepResult } from '@pangalactic/contracts';
+import type { PangalacticError, StepResult, TokenLogprobs } from '@pangalactic/contracts';
 import {
   type BatchScheduler,
   type HeadMessage,
@@ -14,7 +14,7 @@ import type { StepWatchdog } from './step-watchdog';
 /** Hears what becomes of a sequence: accepted at most once, then tokens, then finished or failed. */
 export interface SequenceListener {
   accepted(): void;
-  token(index: number, id: number): void;
+  token(index: number, id: number, logprobs: TokenLogprobs | undefined): void;
   finished(reason: 'stop' | 'length', completionTokens: number): void;
   failed(error: PangalacticError): void;
 }
@@ -105,7 +105,7 @@ export class PipelineHead {
   private tell(event: SequenceEvent): void {
     const listener = this.listeners.get(event.sequenceId);
     if (event.kind === 'token') {
-      listener?.token(event.index, event.id);
+      listener?.token(event.index, event.id, event.logprobs);
     } else {
       this.listeners.delete(event.sequenceId);
       listener?.finished(event.reason, event.completionTokens);

@@ -82,6 +82,23 @@ describe('Pipeline', () => {
     expect(rest.ids).toEqual(whole.ids.slice(7));
   });
 
+  it.each([0, 3])(
+    'brings the log probabilities of the tail to the caller, %i beside each token',
+    async (topLogprobs) => {
+      const [head, tail] = (await start(2)) as [TestNode, TestNode];
+      await loadPipeline([head, tail]);
+      const tokens = [];
+      for await (const { token } of open(head, { maxTokens: 3, sampling: { temperature: 0, topP: 1, topLogprobs } })) {
+        if (token) tokens.push(token);
+      }
+      expect(tokens).toHaveLength(3);
+      for (const { id, logprobs } of tokens) {
+        expect(logprobs?.logprob).toBeCloseTo(Math.log(0.5));
+        expect(logprobs?.top.map((ranked) => ranked.id)).toEqual([id, id + 1, id + 2].slice(0, topLogprobs));
+      }
+    },
+  );
+
   it('ends with stop at an end-of-generation token', async () => {
     const [head] = await start(1, { provider: () => new MockProvider({ layerDelayMs: 0, endAtIndex: 3 }) });
     await loadPipeline([head]);

@@ -78,6 +78,16 @@ describe('BatchScheduler', () => {
     expect(target.slotsInUse).toBe(0);
   });
 
+  it('hands on the log probabilities of a sample', () => {
+    const target = scheduler();
+    const sequenceId = target.submit(request());
+    const { step } = nextStep(target);
+    const logprobs = { logprob: -0.5, top: [{ id: 50, logprob: -0.5 }] };
+    expect(target.onResult({ step, samples: [{ slot: 0, generation: 1, id: 50, logprobs }] })).toEqual([
+      { kind: 'token', sequenceId, index: 0, id: 50, logprobs },
+    ]);
+  });
+
   it('samples only after the last chunk of a prompt', () => {
     const target = scheduler();
     target.submit(request({ promptIds: Array.from({ length: 129 }, (_, index) => index) }));

@@ -206,7 +206,8 @@ export class BatchScheduler {
     }
     const index = sequence.completionTokens;
     sequence.takeSample(sample.id, result.step);
-    const token: SequenceEvent = { kind: 'token', sequenceId, index, id: sample.id };
+    const { id, logprobs } = sample;
+    const token: SequenceEvent = { kind: 'token', sequenceId, index, id, logprobs };
     if (sequence.completionTokens < sequence.limit) return [token];
     this.end(sequence);
     return [token, { kind: 'finished', sequenceId, reason: 'length', completionTokens: sequence.completionTokens }];

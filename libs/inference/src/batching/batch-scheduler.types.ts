@@ -1,4 +1,4 @@
-import type { Row, Sampling, StepResult } from '@pangalactic/contracts';
+import type { Row, Sampling, StepResult, TokenLogprobs } from '@pangalactic/contracts';
 import type { SequenceStart } from '../inference-provider';
 
 /** Names a sequence within one scheduler; never used twice. */
@@ -33,7 +33,14 @@ export type HeadMessage =
   | HeadStep;
 
 export type SequenceEvent =
-  | { readonly kind: 'token'; readonly sequenceId: SequenceId; readonly index: number; readonly id: number }
+  | {
+      readonly kind: 'token';
+      readonly sequenceId: SequenceId;
+      readonly index: number;
+      readonly id: number;
+      /** When the sequence asked for them. */
+      readonly logprobs?: TokenLogprobs | undefined;
+    }
   | {
       readonly kind: 'finished';
       readonly sequenceId: SequenceId;

@@ -6,6 +6,7 @@ import { SlotTable } from '../kv/slot-table';
 import { checkStepInput } from '../kv/step-input';
 import { mix } from './mix';
 import { fromHidden, MockLayers, toHidden } from './mock-layers';
+import { mockLogprobs } from './mock-logprobs';
 
 export interface MockOptions {
   /** Time that each layer of a step takes. */
@@ -97,7 +98,10 @@ export class MockShard implements Shard {
     const draw = sampling.temperature > 0 ? mix(mix(seed, choiceIndex), completionIndex) : 0;
     let id = mix(value, draw) % this.model.vocabSize;
     while (ends.includes(id)) id = (id + 1) % this.model.vocabSize;
-    return { slot, generation, id };
+    const { topLogprobs } = sampling;
+    return topLogprobs === undefined
+      ? { slot, generation, id }
+      : { slot, generation, id, logprobs: mockLogprobs(id, topLogprobs, this.model.vocabSize) };
   }
 
   /** A refused command or step leaves the shard unusable. */

@@ -1,103 +1,107 @@
-import type { Sampling } from '@pangalactic/contracts';
+import { argmax } from './argmax';
+import type { SamplingBuffers } from './sampling-buffers';
+import type { SamplingSettings } from './sampling-settings';
+import { takeHeaviest } from './take-heaviest';
 
-/** Index of the largest logit; the lowest index wins a tie. */
-export function argmax(logits: Float32Array): number {
-  let best = 0;
-  for (let id = 1; id < logits.length; id++) if (logits[id]! > logits[best]!) best = id;
-  return best;
+/** The tokens that may be drawn: those heavier than this one, equal weights by their ids, and itself. */
+interface Cutoff {
+  readonly id: number;
+  readonly weight: number;
+  /** Of all tokens that may be drawn. */
+  readonly mass: number;
 }
 
 /**
- * Draws a token from softmax(logits / temperature), restricted to the smallest set of most likely tokens whose
- * probability reaches topP (the token that crosses the line is in the set).
+ * Draws a token from softmax(logits / temperature) as far as min_p, top_k and top_p leave it.
+ *
+ * The draw walks the tokens in the order of their ids, whatever their weights: logits that differ in the last bits, as
+ * those of a batch and of a single sequence do, then give the same token except at the very edge of its interval.
  * @param draw uniform in [0, 1)
  */
-export function sampleToken(logits: Float32Array, { temperature, topP }: Sampling, draw: number): number {
-  if (temperature <= 0) return argmax(logits);
-  const weights = softmaxWeights(logits, temperature);
-  return topP < 1 ? drawFromNucleus(weights, topP, draw) : drawFrom(weights, draw);
-}
-
-/** exp((logit - max) / temperature), not normalised. */
-function softmaxWeights(logits: Float32Array, temperature: number): Float64Array {
-  const max = logits[argmax(logits)]!;
-  const weights = new Float64Array(logits.length);
-  for (let id = 0; id < weights.length; id++) weights[id] = Math.exp((logits[id]! - max) / temperature);
-  return weights;
-}
-
-function sum(values: Float64Array): number {
-  let total = 0;
-  for (const value of values) total += value;
-  return total;
-}
-
-function drawFrom(weights: Float64Array, draw: number): number {
-  let left = draw * sum(weights);
-  let last = 0;
+export function sampleToken(
+  logits: Float32Array,
+  settings: SamplingSettings,
+  draw: number,
+  buffers: SamplingBuffers,
+): number {
+  const mostLikely = argmax(logits);
+  if (settings.temperature <= 0) return mostLikely;
+  const { weights } = buffers;
+  const total = weigh(logits, logits[mostLikely]!, settings.temperature, weights);
+  const cutoff = cutoffOf(settings, total, buffers);
+  let left = draw * (cutoff?.mass ?? total);
+  let last = mostLikely;
   for (let id = 0; id < weights.length; id++) {
-    if (weights[id]! <= 0) continue;
+    const weight = weights[id]!;
+    if (weight === 0 || (cutoff && !isKept(id, weight, cutoff))) continue;
     last = id;
-    left -= weights[id]!;
-    if (left < 0) return id;
+    left -= weight;
+    if (left < 0) break;
   }
   return last;
 }
 
-/** Takes tokens off a heap until the nucleus is full: a whole sort would cost more than the softmax. */
-function drawFromNucleus(weights: Float64Array, topP: number, draw: number): number {
-  const target = topP * sum(weights);
-  const heap = new TokenHeap(weights);
-  const nucleus: number[] = [];
-  let mass = 0;
-  do {
-    const id = heap.pop();
-    nucleus.push(id);
-    mass += weights[id]!;
-  } while (mass < target && heap.size > 0);
-  let left = draw * mass;
-  for (const id of nucleus) {
-    left -= weights[id]!;
-    if (left < 0) return id;
-  }
-  return nucleus[nucleus.length - 1]!;
+function isKept(id: number, weight: number, cutoff: Cutoff): boolean {
+  return weight > cutoff.weight || (weight === cutoff.weight && id <= cutoff.id);
 }
 
-/** A binary heap of token ids, heaviest first; equal weights come out in the order of their ids. */
-class TokenHeap {
-  private readonly ids: Uint32Array;
-  size: number;
-
-  constructor(private readonly weights: Float64Array) {
-    this.size = weights.length;
-    this.ids = Uint32Array.from({ length: this.size }, (_, id) => id);
-    for (let at = (this.size >> 1) - 1; at >= 0; at--) this.sink(at);
+/** Fills in the weights and returns their sum. */
+function weigh(logits: Float32Array, max: number, temperature: number, weights: Float64Array): number {
+  let total = 0;
+  for (let id = 0; id < weights.length; id++) {
+    const weight = Math.exp((logits[id]! - max) / temperature);
+    weights[id] = weight;
+    total += weight;
   }
+  return total;
+}
 
-  pop(): number {
-    const top = this.ids[0]!;
-    this.ids[0] = this.ids[--this.size]!;
-    this.sink(0);
-    return top;
-  }
+/** Undefined when every token may be drawn. */
+function cutoffOf(
+  { topP, topK, minP }: SamplingSettings,
+  total: number,
+  { weights, candidates }: SamplingBuffers,
+): Cutoff | undefined {
+  const limitsCount = topK > 0 && topK < weights.length;
+  const limitsMass = topP < 1;
+  if (minP === 0 && !limitsCount && !limitsMass) return undefined;
 
-  private before(a: number, b: number): boolean {
-    const difference = this.weights[a]! - this.weights[b]!;
-    return difference > 0 || (difference === 0 && a < b);
+  const onlyMass = minP === 0 && !limitsCount;
+  let floor = minP;
+  // All tokens lighter than this together weigh less than what top_p leaves out: they need not be looked at again.
+  if (onlyMass) floor = ((1 - topP) * total) / weights.length;
+  if (limitsCount) floor = Math.max(floor, sampledFloor(topK, weights, candidates));
+  let count = gather(candidates, weights, floor, weights.length);
+  if (limitsCount) count = takeHeaviest(candidates, count, weights, topK, () => 1);
+  if (limitsMass) {
+    const target = topP * (onlyMass ? total : massOf(candidates, count, weights));
+    count = takeHeaviest(candidates, count, weights, target, (id) => weights[id]!);
   }
+  const mass = massOf(candidates, count, weights);
+  if (!limitsCount && !limitsMass) return { id: weights.length, weight: minP, mass };
+  const id = candidates[count - 1]!;
+  return { id, weight: weights[id]!, mass };
+}
 
-  private sink(from: number): void {
-    const { ids, size } = this;
-    const id = ids[from]!;
-    let at = from;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= size) break;
-      if (child + 1 < size && this.before(ids[child + 1]!, ids[child]!)) child++;
-      if (!this.before(ids[child]!, id)) break;
-      ids[at] = ids[child]!;
-      at = child;
-    }
-    ids[at] = id;
-  }
+/**
+ * A weight that at least topK tokens reach: the topK-th heaviest of the first tokens. It leaves few to select from, and
+ * that is what makes a small top_k cheap.
+ */
+function sampledFloor(topK: number, weights: Float64Array, candidates: Uint32Array): number {
+  const sample = gather(candidates, weights, 0, Math.min(weights.length, Math.max(1024, 8 * topK)));
+  const count = takeHeaviest(candidates, sample, weights, topK, () => 1);
+  return weights[candidates[count - 1]!]!;
+}
+
+/** The ids among the first `end` that weigh at least `floor`; returns how many. */
+function gather(candidates: Uint32Array, weights: Float64Array, floor: number, end: number): number {
+  let count = 0;
+  for (let id = 0; id < end; id++) if (weights[id]! >= floor) candidates[count++] = id;
+  return count;
+}
+
+function massOf(candidates: Uint32Array, count: number, weights: Float64Array): number {
+  let mass = 0;
+  for (let at = 0; at < count; at++) mass += weights[candidates[at]!]!;
+  return mass;
 }

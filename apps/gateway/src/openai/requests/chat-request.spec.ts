@@ -2,7 +2,20 @@ import { describe, expect, it } from 'vitest';
 import { parseChatRequest } from './chat-request';
 
 const messages = [{ role: 'user', content: 'Hello' }];
+const NEUTRAL = {
+  temperature: 1,
+  topP: 1,
+  topK: 0,
+  minP: 0,
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  logitBias: { tokens: [] },
+  topLogprobs: undefined,
+};
 const parse = (fields: object) => parseChatRequest({ model: 'nano', messages, ...fields });
+
+const ALLOWED_BIAS = 'an object of up to 1024 token ids with numbers from -100 to 100';
 
 function failure(parseIt: () => unknown): unknown {
   try {
@@ -19,8 +32,8 @@ describe('parseChatRequest', () => {
     expect(parse({})).toEqual({
       model: 'nano',
       messages,
-      temperature: 1,
-      topP: 1,
+      sampling: NEUTRAL,
+      choices: 1,
       maxTokens: undefined,
       stop: [],
       seed: undefined,
@@ -31,13 +44,10 @@ describe('parseChatRequest', () => {
 
   it.each([
     [
-      { temperature: 0, top_p: 0.5 },
-      { temperature: 0, topP: 0.5 },
+      { stop: null, seed: null, max_tokens: null, n: null },
+      { stop: [], choices: 1 },
     ],
-    [
-      { temperature: null, top_p: null, stop: null, seed: null, max_tokens: null },
-      { temperature: 1, stop: [] },
-    ],
+    [{ n: 8 }, { choices: 8 }],
     [{ max_tokens: 5 }, { maxTokens: 5 }],
     [{ max_tokens: 5, max_completion_tokens: 7 }, { maxTokens: 7 }],
     [{ stop: 'END' }, { stop: ['END'] }],
@@ -56,6 +66,40 @@ describe('parseChatRequest', () => {
     [{ user: 'me', something_new: { a: 1 } }, { model: 'nano' }],
   ])('%j becomes %j', (fields, expected) => {
     expect(parse(fields)).toMatchObject(expected);
+  });
+
+  it.each([
+    [
+      { temperature: 0, top_p: 0.5 },
+      { temperature: 0, topP: 0.5 },
+    ],
+    [{ temperature: null, top_p: null, top_k: null, min_p: null, repetition_penalty: null }, {}],
+    [{ frequency_penalty: null, presence_penalty: null, logit_bias: null, logprobs: null, top_logprobs: null }, {}],
+    [
+      { top_k: 40, min_p: 0.1, repetition_penalty: 1.1 },
+      { topK: 40, minP: 0.1, repetitionPenalty: 1.1 },
+    ],
+    [{ top_k: -1 }, { topK: 0 }],
+    [
+      { frequency_penalty: -2, presence_penalty: 2 },
+      { frequencyPenalty: -2, presencePenalty: 2 },
+    ],
+    [{ logprobs: true }, { topLogprobs: 0 }],
+    [{ logprobs: true, top_logprobs: 20 }, { topLogprobs: 20 }],
+    [{ logprobs: false, top_logprobs: 0 }, {}],
+    [
+      { logit_bias: { 5: -100, 0: 0.5 } },
+      {
+        logitBias: {
+          tokens: [
+            { id: 0, bias: 0.5 },
+            { id: 5, bias: -100 },
+          ],
+        },
+      },
+    ],
+  ])('sampling %j becomes %j', (fields, expected) => {
+    expect(parse(fields).sampling).toEqual({ ...NEUTRAL, ...expected });
   });
 
   it.each([
@@ -110,6 +154,29 @@ describe('parseChatRequest', () => {
     ['temperature', { temperature: 2.1 }, "'temperature' must be a number from 0 to 2, not 2.1."],
     ['temperature', { temperature: '1' }, `'temperature' must be a number from 0 to 2, not "1".`],
     ['top_p', { top_p: 0 }, "'top_p' must be a number above 0 and up to 1, not 0."],
+    [
+      'top_k',
+      { top_k: 1.5 },
+      "'top_k' must be a whole number from -1 to 4294967295, 0 and -1 meaning all tokens, not 1.5.",
+    ],
+    ['min_p', { min_p: 1.1 }, "'min_p' must be a number from 0 to 1, not 1.1."],
+    ['repetition_penalty', { repetition_penalty: 0 }, "'repetition_penalty' must be a number from 0.1 to 10, not 0."],
+    ['frequency_penalty', { frequency_penalty: 3 }, "'frequency_penalty' must be a number from -2 to 2, not 3."],
+    ['presence_penalty', { presence_penalty: '1' }, `'presence_penalty' must be a number from -2 to 2, not "1".`],
+    ['n', { n: 0 }, "'n' must be a whole number from 1 to 8, not 0."],
+    ['n', { n: 9 }, "'n' must be a whole number from 1 to 8, not 9."],
+    ['logprobs', { logprobs: 3 }, "'logprobs' must be true or false, not 3."],
+    [
+      'top_logprobs',
+      { logprobs: true, top_logprobs: 21 },
+      "'top_logprobs' must be a whole number from 0 to 20, not 21.",
+    ],
+    ['top_logprobs', { top_logprobs: 3 }, `'top_logprobs' must be left out unless "logprobs" is true, not 3.`],
+    ['logit_bias', { logit_bias: [1] }, `'logit_bias' must be ${ALLOWED_BIAS}, not [1].`],
+    ['logit_bias', { logit_bias: { hello: 1 } }, `'logit_bias' must be ${ALLOWED_BIAS}, not {"hello":1}.`],
+    ['logit_bias', { logit_bias: { '1.5': 1 } }, `'logit_bias' must be ${ALLOWED_BIAS}, not {"1.5":1}.`],
+    ['logit_bias.7', { logit_bias: { 7: 101 } }, "'logit_bias.7' must be a number from -100 to 100, not 101."],
+    ['logit_bias.7', { logit_bias: { 7: '1' } }, `'logit_bias.7' must be a number from -100 to 100, not "1".`],
     ['max_tokens', { max_tokens: 0 }, "'max_tokens' must be a whole number of at least 1, not 0."],
     ['max_tokens', { max_tokens: 1.5 }, "'max_tokens' must be a whole number of at least 1, not 1.5."],
     ['stop', { stop: '' }, `'stop' must be a string of 1 to 1024 characters or a list of up to 16 of them, not "".`],
@@ -147,16 +214,9 @@ describe('parseChatRequest', () => {
     ['tool_choice', 'auto'],
     ['functions', [{ name: 'f' }]],
     ['response_format', { type: 'json_object' }],
-    ['logprobs', true],
-    ['top_logprobs', 3],
-    ['logit_bias', { 5: 1 }],
-    ['frequency_penalty', 0.5],
-    ['presence_penalty', -0.5],
-    ['n', 2],
     ['audio', { voice: 'x' }],
     ['modalities', ['text', 'audio']],
     ['prediction', { type: 'content', content: 'x' }],
-    ['top_k', 40],
   ])('does not drop %s silently', (param, value) => {
     expect(failure(() => parse({ [param]: value }))).toEqual([
       'unsupported_parameter',
@@ -182,16 +242,20 @@ describe('parseChatRequest', () => {
       tools: [],
       tool_choice: 'none',
       response_format: { type: 'text' },
-      logprobs: false,
-      top_logprobs: 0,
-      logit_bias: {},
-      frequency_penalty: 0,
-      presence_penalty: null,
-      n: 1,
       audio: null,
       modalities: ['text'],
     };
     expect(failure(() => parse(neutral))).toBe('accepted');
+  });
+
+  it('takes no more biases than the protocol does', () => {
+    const bias = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, id) => [id, 1]));
+    expect(parse({ logit_bias: bias(1024) }).sampling.logitBias?.tokens).toHaveLength(1024);
+    expect(failure(() => parse({ logit_bias: bias(1025) }))).toEqual([
+      'invalid_request',
+      'logit_bias',
+      expect.stringContaining(ALLOWED_BIAS),
+    ]);
   });
 
   it('shortens long values in its messages', () => {

@@ -27,10 +27,21 @@ describe('parseCompletionRequest', () => {
     ['echo', true],
     ['suffix', 'x'],
     ['best_of', 2],
-    ['n', 2],
-    ['logprobs', 0],
   ])('does not drop %s %j silently', (param, value) => {
     expect(() => parse({ [param]: value })).toThrow(expect.objectContaining({ code: 'unsupported_parameter', param }));
+  });
+
+  it.each([
+    [{}, undefined],
+    [{ logprobs: null }, undefined],
+    [{ logprobs: 0 }, 0],
+    [{ logprobs: 5 }, 5],
+  ])('log probabilities %j become %j', (fields, topLogprobs) => {
+    expect(parse(fields).sampling.topLogprobs).toBe(topLogprobs);
+  });
+
+  it.each([[6], [true], [-1]])('refuses %j log probabilities', (logprobs) => {
+    expect(() => parse({ logprobs })).toThrow(expect.objectContaining({ code: 'invalid_request', param: 'logprobs' }));
   });
 
   it("makes 16 tokens unless told otherwise, which is OpenAI's default", () => {

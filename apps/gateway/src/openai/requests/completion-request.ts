@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Prompt } from '../../generation/prompt';
 import { generationFields, generationOptions } from './generation-fields';
 import type { GenerationOptions } from './generation-fields';
+import { topLogprobsField } from './sampling-fields';
 import { refuseUnsupported, UNSUPPORTED_COMPLETION_FIELDS } from './unsupported-fields';
 import { invalidField, unsupportedField, validate } from './validation';
 
@@ -13,13 +14,23 @@ export interface CompletionRequest extends GenerationOptions {
 const DEFAULT_MAX_TOKENS = 16;
 const ALLOWED_PROMPT = 'a string, a list of token ids, or a list with one of these';
 
-const completionSchema = z.looseObject({ ...generationFields, prompt: z.unknown().optional() });
+const MAX_TOP_LOGPROBS = 5;
+
+const completionSchema = z.looseObject({
+  ...generationFields,
+  logprobs: topLogprobsField(MAX_TOP_LOGPROBS),
+  prompt: z.unknown().optional(),
+});
 
 /** @throws PangalacticError `invalid_request` or `unsupported_parameter`, naming the field */
 export function parseCompletionRequest(body: unknown): CompletionRequest {
   refuseUnsupported(body, UNSUPPORTED_COMPLETION_FIELDS);
   const fields = validate(completionSchema, body);
-  return { ...generationOptions(fields, DEFAULT_MAX_TOKENS), prompt: onePrompt(fields.prompt) };
+  const topLogprobs = fields.logprobs ?? undefined;
+  return {
+    ...generationOptions(fields, { topLogprobs, defaultMaxTokens: DEFAULT_MAX_TOKENS }),
+    prompt: onePrompt(fields.prompt),
+  };
 }
 
 function onePrompt(prompt: unknown): Prompt {

@@ -1,15 +1,20 @@
+import type { Sampling } from '@pangalactic/contracts';
 import { z } from 'zod';
+import { samplingFields, samplingOf } from './sampling-fields';
 import { invalidField } from './validation';
 
 const MAX_STOP_STRINGS = 16;
 const MAX_STOP_CHARACTERS = 1024;
 const SEED_BITS = 53;
+const MAX_CHOICES = 8;
+const ALLOWED_CHOICES = `a whole number from 1 to ${MAX_CHOICES}`;
 
 /** What both completion endpoints understand, defaults filled in. */
 export interface GenerationOptions {
   readonly model: string;
-  readonly temperature: number;
-  readonly topP: number;
+  readonly sampling: Sampling;
+  /** Completions of the same prompt. */
+  readonly choices: number;
   /** Absent: as many as the context holds. */
   readonly maxTokens: number | undefined;
   readonly stop: readonly string[];
@@ -25,12 +30,8 @@ const maxTokens = z.int('a whole number of at least 1').min(1, 'a whole number o
 /** OpenAI's clients send null for "not set", so every optional field takes it. */
 export const generationFields = {
   model: z.string('the id of a model').min(1, 'the id of a model'),
-  temperature: z.number('a number from 0 to 2').min(0, 'a number from 0 to 2').max(2, 'a number from 0 to 2').nullish(),
-  top_p: z
-    .number('a number above 0 and up to 1')
-    .gt(0, 'a number above 0 and up to 1')
-    .max(1, 'a number above 0 and up to 1')
-    .nullish(),
+  ...samplingFields,
+  n: z.int(ALLOWED_CHOICES).min(1, ALLOWED_CHOICES).max(MAX_CHOICES, ALLOWED_CHOICES).nullish(),
   max_tokens: maxTokens,
   max_completion_tokens: maxTokens,
   stop: z
@@ -48,15 +49,25 @@ export const generationFields = {
 
 type GenerationFields = z.output<z.ZodObject<typeof generationFields>>;
 
-export function generationOptions(fields: GenerationFields, defaultMaxTokens?: number): GenerationOptions {
+/** What an endpoint makes of fields that only it has. */
+export interface EndpointOptions {
+  /** Undefined when no log probabilities are wanted. */
+  readonly topLogprobs: number | undefined;
+  readonly defaultMaxTokens?: number;
+}
+
+export function generationOptions(
+  fields: GenerationFields,
+  { topLogprobs, defaultMaxTokens }: EndpointOptions,
+): GenerationOptions {
   const stream = fields.stream ?? false;
   if (fields.stream_options && !stream) {
     throw invalidField('stream_options', 'left out unless "stream" is true', fields.stream_options);
   }
   return {
     model: fields.model,
-    temperature: fields.temperature ?? 1,
-    topP: fields.top_p ?? 1,
+    sampling: samplingOf(fields, topLogprobs),
+    choices: fields.n ?? 1,
     maxTokens: fields.max_completion_tokens ?? fields.max_tokens ?? defaultMaxTokens,
     stop: fields.stop ?? [],
     seed: typeof fields.seed === 'number' ? foldSeed(fields.seed) : undefined,

@@ -4,26 +4,12 @@ import { isObject, unsupportedField } from './validation';
 /** Fields that change the answer and that we do not implement, with the values that ask for nothing. */
 export type UnsupportedFields = Readonly<Record<string, readonly unknown[]>>;
 
-const SAMPLING_FIELDS: UnsupportedFields = {
-  n: [1],
-  logit_bias: [{}],
-  frequency_penalty: [0],
-  presence_penalty: [0],
-  // Not OpenAI's, but servers and clients of the field know them.
-  top_k: [0, -1],
-  min_p: [0],
-  repetition_penalty: [1],
-};
-
 export const UNSUPPORTED_CHAT_FIELDS: UnsupportedFields = {
-  ...SAMPLING_FIELDS,
   tools: [[]],
   tool_choice: ['none'],
   functions: [[]],
   function_call: ['none'],
   response_format: [{ type: 'text' }],
-  logprobs: [false],
-  top_logprobs: [0],
   audio: [],
   modalities: [['text']],
   prediction: [],
@@ -34,11 +20,9 @@ export const UNSUPPORTED_CHAT_FIELDS: UnsupportedFields = {
 };
 
 export const UNSUPPORTED_COMPLETION_FIELDS: UnsupportedFields = {
-  ...SAMPLING_FIELDS,
   echo: [false],
   suffix: [''],
   best_of: [1],
-  logprobs: [],
 };
 
 /** @throws PangalacticError `unsupported_parameter`: nothing that would change the answer is dropped silently */

@@ -1,4 +1,4 @@
-import type { CompletedGeneration, FinishReasonName, Usage } from '../../generation/generation-event';
+import type { CompletedChoice, CompletionPiece, FinishReasonName, Usage } from '../../generation/generation-event';
 
 /** What all objects of one response share. */
 export interface ResponseHeader {
@@ -10,17 +10,20 @@ export interface ResponseHeader {
   readonly systemFingerprint: string;
   /** Chunks then carry `usage`, null until the last one. */
   readonly includeUsage: boolean;
+  /** Choices then carry log probabilities. */
+  readonly logprobs: boolean;
 }
 
 /** How one endpoint words the same generation. */
 export interface CompletionShape {
   readonly idPrefix: string;
-  /** What a stream begins with, before any text. */
-  opening(header: ResponseHeader): object | undefined;
-  textChunk(header: ResponseHeader, text: string): object;
-  finishChunk(header: ResponseHeader, reason: FinishReasonName): object;
+  /** What the stream of a choice begins with, before any text. */
+  opening(header: ResponseHeader, choiceIndex: number): object | undefined;
+  pieceChunk(header: ResponseHeader, choiceIndex: number, piece: CompletionPiece): object;
+  finishChunk(header: ResponseHeader, choiceIndex: number, reason: FinishReasonName): object;
   usageChunk(header: ResponseHeader, usage: Usage): object;
-  whole(header: ResponseHeader, completed: CompletedGeneration): object;
+  /** @param choices in the order of their indexes */
+  whole(header: ResponseHeader, choices: readonly CompletedChoice[], usage: Usage): object;
 }
 
 export function usageObject(usage: Usage): object {

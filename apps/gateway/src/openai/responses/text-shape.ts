@@ -1,3 +1,4 @@
+import type { ScoredToken, TokenLikelihood } from '../../generation/scored-tokens';
 import { chunkEnvelope, envelope, usageObject } from './completion-shape';
 import type { CompletionShape } from './completion-shape';
 
@@ -5,15 +6,40 @@ import type { CompletionShape } from './completion-shape';
 export const TEXT_SHAPE: CompletionShape = {
   idPrefix: 'cmpl',
   opening: () => undefined,
-  textChunk: (header, text) => chunkEnvelope(header, 'text_completion', [choice(text, null)]),
-  finishChunk: (header, reason) => chunkEnvelope(header, 'text_completion', [choice('', reason)]),
+  pieceChunk: (header, index, { text, tokens }) =>
+    chunkEnvelope(header, 'text_completion', [
+      { index, text, logprobs: header.logprobs ? logprobs(tokens) : null, finish_reason: null },
+    ]),
+  finishChunk: (header, index, reason) =>
+    chunkEnvelope(header, 'text_completion', [{ index, text: '', logprobs: null, finish_reason: reason }]),
   usageChunk: (header, usage) => ({ ...envelope(header, 'text_completion', []), usage: usageObject(usage) }),
-  whole: (header, { text, reason, usage }) => ({
-    ...envelope(header, 'text_completion', [choice(text, reason)]),
+  whole: (header, choices, usage) => ({
+    ...envelope(
+      header,
+      'text_completion',
+      choices.map(({ text, tokens, reason }, index) => ({
+        ...{ index, text, logprobs: header.logprobs ? logprobs(tokens) : null, finish_reason: reason },
+      })),
+    ),
     usage: usageObject(usage),
   }),
 };
 
-function choice(text: string, finishReason: string | null): object {
-  return { index: 0, text, logprobs: null, finish_reason: finishReason };
+/** The columns of OpenAI's legacy format. */
+function logprobs(tokens: readonly ScoredToken[]): object {
+  return {
+    tokens: tokens.map(({ text }) => text),
+    token_logprobs: tokens.map(({ logprob }) => logprob),
+    top_logprobs: tokens.map(byText),
+    text_offset: tokens.map(({ offset }) => offset),
+  };
+}
+
+/** The chosen token is always among them. Of tokens with the same text, such as parts of characters, the likelier counts. */
+function byText(token: ScoredToken): Record<string, number> {
+  const logprobByText = new Map<string, number>();
+  for (const { text, logprob } of [...token.top, token] satisfies TokenLikelihood[]) {
+    if (!logprobByText.has(text)) logprobByText.set(text, logprob);
+  }
+  return Object.fromEntries(logprobByText);
 }

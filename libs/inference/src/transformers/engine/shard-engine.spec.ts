@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type LayerRange, repositoryRoot, type Row, type SampledToken } from '@pangalactic/contracts';
+import { type LayerRange, repositoryRoot, type Row, type SampledToken, type Sampling } from '@pangalactic/contracts';
 import { GgufFile } from '@pangalactic/models';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { StepInput } from '../../inference-provider';
@@ -48,11 +48,16 @@ const greedy = { temperature: 0, topP: 1 };
 
 let generation = 0;
 
-function startSequence(stages: readonly ShardEngine[], slot: number, promptIds: number[]): void {
+function startSequence(
+  stages: readonly ShardEngine[],
+  slot: number,
+  promptIds: number[],
+  sampling: Sampling = greedy,
+): void {
   generation++;
   for (const stage of stages) {
     stage.apply({
-      ...{ kind: 'start', slot, generation, sampling: greedy, seed: 1, choiceIndex: 0 },
+      ...{ kind: 'start', slot, generation, sampling, seed: 1, choiceIndex: 0 },
       ...{ promptIds, emittedIds: [] },
     });
   }
@@ -154,6 +159,28 @@ describe('ShardEngine', () => {
     const [sample] = await runStep(stages, [row], prompt_ids.slice(kept));
     expect(sample!.id).toBe(whole[0]);
     await stages[0]!.close();
+  });
+
+  it('reports the log-softmax of its logits', async () => {
+    const [engine] = (await openStages('pangalactic-nano-f16.gguf', [{ from: 0, to: 8 }])) as [ShardEngine];
+    const { prompt_ids } = (await golden('f16')).cases[0]!;
+    const sampling = { temperature: 1.5, topP: 1, topLogprobs: 4, presencePenalty: 2 };
+    startSequence([engine], 0, prompt_ids, sampling);
+    let [sample] = await prefill([engine], 0, prompt_ids, 128);
+    for (let start = prompt_ids.length; start < prompt_ids.length + 5; start++) {
+      const row = { slot: 0, generation, start, count: 1, sample: true };
+      const step = { rows: [row], tokenIds: Uint32Array.of(sample!.id) };
+      const logits = [...(await engine.forward(step))];
+      const logNormaliser = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0));
+      // Rewinds the slot by that token and computes the same logits.
+      [sample] = (await engine.run(step)).samples;
+      const { logprob, top } = sample!.logprobs!;
+      expect(logprob).toBeCloseTo(logits[sample!.id]! - logNormaliser, 6);
+      const ranked = logits.map((logit, id) => ({ id, logit })).sort((a, b) => b.logit - a.logit);
+      expect(top.map(({ id }) => id)).toEqual(ranked.slice(0, 4).map(({ id }) => id));
+      top.forEach((entry, rank) => expect(entry.logprob).toBeCloseTo(ranked[rank]!.logit - logNormaliser, 6));
+    }
+    await engine.close();
   });
 
   it('gives the same tokens without the sentinel', async () => {

@@ -1,11 +1,11 @@
 import { PangalacticError, type Row, type SampledToken } from '@pangalactic/contracts';
 import { describeModel, GgufFile, type ModelDescription } from '@pangalactic/models';
 import { Tensor } from '../onnxruntime';
-import type { SequenceStart, ShardSpec, SlotCommand, StepInput, StepOutput } from '../../inference-provider';
+import type { ShardSpec, SlotCommand, StepInput, StepOutput } from '../../inference-provider';
 import { SlotTable } from '../../kv/slot-table';
 import { checkStepInput } from '../../kv/step-input';
-import { drawUniform } from '../../sampling/philox';
-import { sampleToken } from '../../sampling/sample-token';
+import { SamplingBuffers } from '../../sampling/sampling-buffers';
+import { SequenceSampler } from '../../sampling/sequence-sampler';
 import { compileShard } from '../compiler/shard-compiler';
 import { INPUT, kvNames, OUTPUT } from '../compiler/shard-graph';
 import { EmbeddingTable } from './embedding-table';
@@ -20,16 +20,12 @@ export interface EngineOptions {
   readonly sentinel: boolean;
 }
 
-/** Sampling state of a sequence at the tail. */
-interface TailSequence {
-  readonly start: SequenceStart;
-  completionIndex: number;
-}
-
 /** A layer range on onnxruntime: KV arena, session and, at the tail, the sampler. Not re-entrant: one call at a time. */
 export class ShardEngine {
   private readonly slots: SlotTable;
-  private readonly sequences = new Map<number, TailSequence>();
+  /** Of the sequence that holds a slot; at the tail only. */
+  private readonly samplers = new Map<number, SequenceSampler>();
+  private readonly samplingBuffers: SamplingBuffers;
   /** Logits of the last run by number of rows, [rows, vocab] float32. */
   private readonly logits = new Map<number, Tensor>();
 
@@ -42,6 +38,7 @@ export class ShardEngine {
     private readonly weightBytes: number,
   ) {
     this.slots = new SlotTable({ slots: spec.maxSequences, contextLength: spec.contextLength });
+    this.samplingBuffers = new SamplingBuffers(this.isTail ? model.vocabSize : 0);
   }
 
   /** @throws PangalacticError when the file cannot be served or is no longer the one that was planned */
@@ -79,7 +76,7 @@ export class ShardEngine {
     switch (command.kind) {
       case 'start':
         this.slots.start(command);
-        this.sequences.set(command.slot, { start: command, completionIndex: command.emittedIds.length });
+        if (this.isTail) this.samplers.set(command.slot, new SequenceSampler(command, this.samplingBuffers));
         return;
       case 'copy':
         this.slots.copy(command);
@@ -87,7 +84,7 @@ export class ShardEngine {
         return;
       case 'release':
         this.slots.release(command);
-        this.sequences.delete(command.slot);
+        this.samplers.delete(command.slot);
     }
   }
 
@@ -165,16 +162,11 @@ export class ShardEngine {
     const { vocabSize } = this.model;
     return rows
       .filter((row) => row.sample)
-      .map(({ slot, generation }, index) => {
-        const sequence = this.sequences.get(slot)!;
-        const { sampling, seed, choiceIndex } = sequence.start;
-        const draw = drawUniform(seed, choiceIndex, sequence.completionIndex++);
-        return {
-          slot,
-          generation,
-          id: sampleToken(logits.subarray(index * vocabSize, (index + 1) * vocabSize), sampling, draw),
-        };
-      });
+      .map(({ slot, generation }, index) => ({
+        slot,
+        generation,
+        ...this.samplers.get(slot)!.next(logits.subarray(index * vocabSize, (index + 1) * vocabSize)),
+      }));
   }
 }
 

@@ -17,11 +17,64 @@ export enum FinishReason {
   UNRECOGNIZED = -1,
 }
 
+/**
+ * How the tail chooses a token, in this order: logit_bias, repetition, frequency and presence penalty, temperature, then
+ * min_p, top_k and top_p, each over what the one before it left. An absent field changes nothing.
+ */
 export interface Sampling {
   /** 0 is greedy. */
   temperature: number;
-  /** 1 keeps every token. */
+  /** Keeps the smallest set of most likely tokens that reaches this probability; 1 keeps every token. */
   topP: number;
+  /** Keeps this many of the most likely tokens; 0 keeps every token. */
+  topK?:
+    | number
+    | undefined;
+  /** Keeps tokens at least this fraction as likely as the most likely one; 0 keeps every token. */
+  minP?:
+    | number
+    | undefined;
+  /** Divides positive and multiplies negative logits of tokens in the prompt or the completion; 1 changes nothing. */
+  repetitionPenalty?:
+    | number
+    | undefined;
+  /** Subtracted from a token's logit once per occurrence in the completion. */
+  frequencyPenalty?:
+    | number
+    | undefined;
+  /** Subtracted from the logits of tokens that occur in the completion. */
+  presencePenalty?: number | undefined;
+  logitBias?:
+    | LogitBias
+    | undefined;
+  /**
+   * Present: report the log probability of each token, and this many of the most likely ones at its place. They are of
+   * the model's own distribution, before everything above.
+   */
+  topLogprobs?: number | undefined;
+}
+
+export interface LogitBias {
+  tokens: BiasedToken[];
+}
+
+export interface BiasedToken {
+  id: number;
+  /** Added to the token's logit. */
+  bias: number;
+}
+
+/** Natural logarithms of probabilities in the model's own distribution. */
+export interface TokenLogprobs {
+  /** Of the sampled token. */
+  logprob: number;
+  /** The most likely tokens, most likely first. */
+  top: RankedToken[];
+}
+
+export interface RankedToken {
+  id: number;
+  logprob: number;
 }
 
 export interface GenerateRequest {
@@ -54,6 +107,7 @@ export interface GeneratedToken {
   /** Absolute index in the completion. */
   index: number;
   id: number;
+  logprobs?: TokenLogprobs | undefined;
 }
 
 export interface Finished {
@@ -175,6 +229,7 @@ export interface SampledToken {
   slot: number;
   generation: number;
   id: number;
+  logprobs?: TokenLogprobs | undefined;
 }
 
 /** The data plane. A gateway calls Generate on a pipeline's head; stages stream to each other over Hop and Results. */
