@@ -12,7 +12,8 @@ import type { StepWatchdog } from './step-watchdog';
 
 /** Hears what becomes of a sequence: accepted at most once, then tokens, then finished or failed. */
 export interface SequenceListener {
-  accepted(): void;
+  /** @param cachedTokens of its prompt, which need not be computed */
+  accepted(cachedTokens: number): void;
   token(index: number, id: number): void;
   finished(reason: 'stop' | 'length', completionTokens: number): void;
   failed(error: PangalacticError): void;
@@ -83,7 +84,7 @@ export class PipelineHead {
     try {
       for (let message = this.scheduler.next(); message; message = this.scheduler.next()) {
         if (message.kind === 'step') this.watchdog.sent(message);
-        if (message.kind === 'start') this.listeners.get(message.sequenceId)?.accepted();
+        if (message.kind === 'start') this.listeners.get(message.sequenceId)?.accepted(message.cachedTokens);
         await this.runner.push(toStageMessage(message));
       }
     } finally {
@@ -106,6 +107,7 @@ function toStageMessage(message: HeadMessage): StageMessage {
   switch (message.kind) {
     case 'start':
       return { kind: 'command', command: { kind: 'start', ...message.start } };
+    case 'copy':
     case 'release':
       return { kind: 'command', command: message };
     case 'step':
