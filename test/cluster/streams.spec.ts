@@ -101,6 +101,18 @@ it('answers without streaming what it answers with it', async () => {
   expect(whole.usage?.completion_tokens).toBe(streamed.completionTokens);
 });
 
+it('says how much of a prompt it did not compute', async () => {
+  const messages: OpenAI.ChatCompletionMessageParam[] = [
+    { role: 'user', content: 'Tell me a story about a king, a boat, a robot, a tree, a bird and a star.' },
+  ];
+  const usage = async () =>
+    (await client.chat.completions.create({ model: MODEL, messages, temperature: 0, max_tokens: 8 })).usage;
+  await usage();
+  const again = await usage();
+  // The last two tokens of a prompt are always fed.
+  expect(again?.prompt_tokens_details?.cached_tokens).toBe(again!.prompt_tokens - 2);
+});
+
 it('refuses an unknown model as OpenAI does', async () => {
   const request = client.chat.completions.create({ model: 'gpt-4o', messages: [{ role: 'user', content: 'Hi' }] });
   await expect(request).rejects.toMatchObject({ status: 404, code: 'model_not_found' });

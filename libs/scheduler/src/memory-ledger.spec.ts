@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { stageMemory } from './memory-ledger';
 import { modelInfo } from './simulated-cluster.fixture';
 
-const limits = { contextLength: 255, maxSequences: 8 };
+const limits = { contextLength: 256, maxSequences: 8 };
 
 describe('stageMemory', () => {
   const model = modelInfo({ layerBytes: [1, 2, 3, 4, 5, 6].map((n) => n * 1000), vocabSize: 1000 });
@@ -17,7 +17,7 @@ describe('stageMemory', () => {
     expect(stageMemory(model, layers, limits).weights).toBe(weights);
   });
 
-  it('counts K and V for every layer, slot and token, one token more than the context', () => {
+  it('counts K and V for every layer, slot and token', () => {
     expect(stageMemory(model, { from: 1, to: 4 }, limits).kv).toBe(3 * 8 * 256 * (2 * 16) * 2 * 4);
   });
 

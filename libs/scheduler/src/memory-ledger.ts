@@ -35,15 +35,15 @@ export function stageMemory(model: ModelInfo, layers: LayerRange, limits: Sequen
   return { weights, kv, workspace, total: weights + kv + workspace };
 }
 
-/** K and V of one sequence in one layer. An idle lane writes at its own length, hence the extra token. */
+/** K and V of one sequence in one layer. */
 function slotBytes(model: ModelInfo, contextLength: number): number {
-  return (contextLength + 1) * model.kvHeads * model.headSize * 2 * FLOAT_BYTES;
+  return contextLength * model.kvHeads * model.headSize * 2 * FLOAT_BYTES;
 }
 
 /** Layers of a stage run one after another, so the scratch of one layer serves them all. */
 function workspaceBytes(model: ModelInfo, limits: SequenceLimits, isTail: boolean): number {
   const scoredRows = Math.max(CHUNK_TOKENS, limits.maxSequences);
-  const attentionScores = model.heads * scoredRows * (limits.contextLength + 1) * FLOAT_BYTES;
+  const attentionScores = model.heads * scoredRows * limits.contextLength * FLOAT_BYTES;
   // Residual, norm and block output; q, k, v and the attention's output; gate, up and their product.
   const activationWidth =
     3 * model.hiddenSize +

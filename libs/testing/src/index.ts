@@ -8,5 +8,6 @@ export * from './gguf/metadata';
 export * from './gguf/random-model';
 export * from './gguf/write-gguf';
 export { AppProcess, describeExit, type AppName, type AppProcessSpec, type ProcessExit } from './processes/app-process';
+export * from './seeded-random';
 export * from './until';
 export * from './llama-cpp-peer';

@@ -44,6 +44,7 @@ export class GenerationService {
     this.metrics.prompt(sequence.promptIds.length);
     try {
       for await (const response of generation.responses()) {
+        if (response.accepted) this.metrics.cachedPrompt(response.accepted.cachedTokens);
         if (response.token) this.metrics.generatedToken();
         yield response;
       }

@@ -48,8 +48,8 @@ export class Generation implements SequenceListener {
     this.undelivered.end();
   }
 
-  accepted(): void {
-    this.undelivered.push({ accepted: { promptTokens: this.request.promptIds.length, cachedTokens: 0 } });
+  accepted(cachedTokens: number): void {
+    this.undelivered.push({ accepted: { promptTokens: this.request.promptIds.length, cachedTokens } });
   }
 
   token(index: number, id: number, logprobs: TokenLogprobs | undefined): void {

@@ -22,6 +22,10 @@ export class NodeMetrics {
     name: 'pangalactic_node_prompt_tokens_total',
     help: 'Prompt tokens of the sequences that this head accepted.',
   });
+  private readonly cachedPromptTokens = new Counter({
+    name: 'pangalactic_node_cached_prompt_tokens_total',
+    help: 'Prompt tokens of those that were in the KV already and not computed.',
+  });
   private readonly generatedTokens = new Counter({
     name: 'pangalactic_node_generated_tokens_total',
     help: 'Completion tokens that this head sent.',
@@ -50,6 +54,10 @@ export class NodeMetrics {
 
   prompt(tokens: number): void {
     this.promptTokens.inc(tokens);
+  }
+
+  cachedPrompt(tokens: number): void {
+    this.cachedPromptTokens.inc(tokens);
   }
 
   generatedToken(): void {

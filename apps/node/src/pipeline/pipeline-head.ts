@@ -13,7 +13,8 @@ import type { StepWatchdog } from './step-watchdog';
 
 /** Hears what becomes of a sequence: accepted at most once, then tokens, then finished or failed. */
 export interface SequenceListener {
-  accepted(): void;
+  /** @param cachedTokens of its prompt, which need not be computed */
+  accepted(cachedTokens: number): void;
   token(index: number, id: number, logprobs: TokenLogprobs | undefined): void;
   finished(reason: 'stop' | 'length', completionTokens: number): void;
   failed(error: PangalacticError): void;
@@ -94,7 +95,7 @@ export class PipelineHead {
           this.watchdog.sent(message);
           this.profile.sent(performance.now());
         }
-        if (message.kind === 'start') this.listeners.get(message.sequenceId)?.accepted();
+        if (message.kind === 'start') this.listeners.get(message.sequenceId)?.accepted(message.cachedTokens);
         await this.runner.push(toStageMessage(message));
       }
     } finally {
@@ -117,6 +118,7 @@ function toStageMessage(message: HeadMessage): StageMessage {
   switch (message.kind) {
     case 'start':
       return { kind: 'command', command: { kind: 'start', ...message.start } };
+    case 'copy':
     case 'release':
       return { kind: 'command', command: message };
     case 'step':

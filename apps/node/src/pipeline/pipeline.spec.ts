@@ -2,7 +2,7 @@ import { FinishReason, ShardState } from '@pangalactic/contracts';
 import { MockProvider } from '@pangalactic/inference';
 import { until } from '@pangalactic/testing';
 import { afterEach, describe, expect, it } from 'vitest';
-import { complete, failure, firstToken, open } from '../testing/generate';
+import { cachedTokens, complete, failure, firstToken, open } from '../testing/generate';
 import {
   loadPipeline,
   loadSpecs,
@@ -98,6 +98,26 @@ describe('Pipeline', () => {
       }
     },
   );
+
+  it('computes only what a prompt does not share with an earlier one or a running one', async () => {
+    const [head, ...others] = await start(3, { provider: slow });
+    await loadPipeline([head, ...others]);
+    await loadPipeline([head, ...others], { id: 'cold' });
+    const promptIds = Array.from({ length: 100 }, (_, index) => 1 + ((index * index) % 61));
+    const first = await complete(head, { promptIds, maxTokens: 8 });
+    const turn = { promptIds: [...promptIds, ...first.ids, 7, 8, 9], maxTokens: 8 };
+    const cold = await complete(head, { ...turn, pipelineId: 'cold' });
+    expect(await cachedTokens(open(head, turn))).toBe(107);
+    expect(await complete(head, turn)).toEqual(cold);
+
+    const branch = { promptIds: [...promptIds.slice(0, 50), 3, 3, 3], maxTokens: 8 };
+    const running = open(head, { ...turn, maxTokens: 100, pipelineId: 'cold' });
+    await firstToken(running);
+    const copied = await complete(head, { ...branch, pipelineId: 'cold' });
+    running.cancel();
+    await loadPipeline([head, ...others], { id: 'colder' });
+    expect(copied).toEqual(await complete(head, { ...branch, pipelineId: 'colder' }));
+  });
 
   it('ends with stop at an end-of-generation token', async () => {
     const [head] = await start(1, { provider: () => new MockProvider({ layerDelayMs: 0, endAtIndex: 3 }) });

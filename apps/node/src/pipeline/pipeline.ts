@@ -8,7 +8,13 @@ import {
   type ShardStatus,
   type StageTimes,
 } from '@pangalactic/contracts';
-import { BatchScheduler, type InferenceProvider, type Shard, type StepPhase } from '@pangalactic/inference';
+import {
+  BatchScheduler,
+  type InferenceProvider,
+  type Shard,
+  type StepPhase,
+  stepsInFlightLimit,
+} from '@pangalactic/inference';
 import type { ModelDescription } from '@pangalactic/models';
 import type { Duplex } from '@pangalactic/transport';
 import type { LocatedModel } from '../models/model-inventory.service';
@@ -211,7 +217,8 @@ export class Pipeline {
 
   private resultsSink(): StageSink {
     if (this.assignment.isHead) return new LocalResults((result) => this.head?.onResult(result));
-    this.results = new RemoteResults(this.assignment.spec.stages.length);
+    const { maxSequences, stages } = this.assignment.spec;
+    this.results = new RemoteResults(stepsInFlightLimit({ slots: maxSequences, stages: stages.length }));
     return this.results;
   }
 

@@ -50,6 +50,13 @@ export async function complete(head: TestNode, overrides: Partial<GenerateReques
   throw new Error('the stream ended without finished');
 }
 
+/** Reads to the end and returns how much of the prompt was not computed. */
+export async function cachedTokens(stream: ServerStream<GenerateResponse>): Promise<number | undefined> {
+  let cached: number | undefined;
+  for await (const { accepted } of stream) cached ??= accepted?.cachedTokens;
+  return cached;
+}
+
 /** Reads until a token arrives, so that the sequence is known to run. */
 export async function firstToken(stream: ServerStream<GenerateResponse>): Promise<void> {
   for (;;) {

@@ -33,8 +33,12 @@ function all(target: BatchScheduler): HeadMessage[] {
   return messages;
 }
 
+function steps(target: BatchScheduler): HeadStep[] {
+  return all(target).filter((message) => message.kind === 'step');
+}
+
 function nextStep(target: BatchScheduler): HeadStep {
-  const step = all(target).find((message) => message.kind === 'step');
+  const [step] = steps(target);
   if (!step) throw new Error('no step to run');
   return step;
 }
@@ -44,6 +48,34 @@ function answer(target: BatchScheduler, step: HeadStep, id = 50) {
   const samples = step.rows.filter((row) => row.sample).map(({ slot, generation }) => ({ slot, generation, id }));
   return target.onResult({ step: step.step, samples });
 }
+
+/** Answers step after step in order, so that others are in flight meanwhile. */
+class Driver {
+  private readonly inFlight: HeadStep[] = [];
+
+  constructor(private readonly target: BatchScheduler) {}
+
+  /** @returns the steps that were sent */
+  run(count: number): HeadStep[] {
+    const sent = this.send();
+    for (let answered = 0; answered < count; answered++) {
+      const step = this.inFlight.shift();
+      if (!step) throw new Error('nothing in flight');
+      answer(this.target, step);
+      sent.push(...this.send());
+    }
+    return sent;
+  }
+
+  send(): HeadStep[] {
+    const sent = steps(this.target);
+    this.inFlight.push(...sent);
+    return sent;
+  }
+}
+
+const slotsOf = (step: HeadStep | undefined) => step?.rows.map((row) => row.slot);
+const distinctPrompt = (length: number, first = 100) => Array.from({ length }, (_, index) => first + index);
 
 describe('BatchScheduler', () => {
   it('starts a sequence, feeds its prompt, then each sampled token, and releases the slot', () => {
@@ -62,6 +94,7 @@ describe('BatchScheduler', () => {
         promptIds: [1, 2, 3],
         emittedIds: [],
       },
+      cachedTokens: 0,
     });
     expect(prefill).toMatchObject({ step: 1, phase: 'prefill', tokenIds: Uint32Array.of(1, 2, 3) });
     expect(prefill.rows).toEqual([{ slot: 0, generation: 1, start: 0, count: 3, sample: true }]);
@@ -133,56 +166,106 @@ describe('BatchScheduler', () => {
 
   it('alternates prefill chunks with decode steps', () => {
     const target = scheduler();
+    const driver = new Driver(target);
     target.submit(request());
-    answer(target, nextStep(target));
-    target.submit(request({ promptIds: Array.from({ length: 384 }, () => 1) }));
-    const phases = [1, 2, 3, 4, 5, 6].map(() => {
-      const step = nextStep(target);
-      answer(target, step);
-      return step.phase;
-    });
-    expect(phases).toEqual(['decode', 'prefill', 'decode', 'prefill', 'decode', 'prefill']);
+    driver.run(1);
+    target.submit(request({ promptIds: distinctPrompt(384) }));
+    const phases = driver.run(6).map((step) => step.phase);
+    expect(phases.slice(0, 6)).toEqual(['prefill', 'decode', 'prefill', 'decode', 'prefill', 'decode']);
+  });
+
+  it('feeds smaller chunks while others decode', () => {
+    const target = scheduler();
+    const driver = new Driver(target);
+    target.submit(request({ maxTokens: 3 }));
+    driver.run(1);
+    target.submit(request({ promptIds: distinctPrompt(384) }));
+    const chunks = driver.run(6).filter((step) => step.phase === 'prefill');
+    expect(chunks.map((step) => step.tokenIds.length)).toEqual([64, 64, 128, 128]);
   });
 
   it('batches all sequences that are ready on one stage', () => {
     const target = scheduler();
     for (let count = 0; count < 4; count++) target.submit(request());
-    for (let count = 0; count < 4; count++) {
-      const step = nextStep(target);
-      if (step.phase === 'decode') throw new Error('decode before all prompts were fed');
-      answer(target, step);
-      if (count < 3) answer(target, nextStep(target));
-    }
-    expect(nextStep(target).rows.map((row) => row.slot)).toEqual([0, 1, 2, 3]);
+    expect(slotsOf(new Driver(target).run(8).at(-1))).toEqual([0, 1, 2, 3]);
   });
 
-  it('keeps one group of sequences per stage in flight', () => {
-    const target = scheduler({ stages: 2, slots: 4 });
-    for (let count = 0; count < 4; count++) target.submit(request());
-    const prompts = all(target).filter((message) => message.kind === 'step');
-    expect(prompts).toHaveLength(2);
-    const inFlight = [...prompts];
-    const decodes: number[][] = [];
-    while (decodes.length < 8) {
-      const step = inFlight.shift();
-      if (!step) throw new Error('nothing in flight');
-      answer(target, step);
-      for (const message of all(target)) {
-        if (message.kind !== 'step') continue;
-        inFlight.push(message);
-        if (message.phase === 'decode') decodes.push(message.rows.map((row) => row.slot));
-      }
-      expect(target.stepsInFlight).toBeLessThanOrEqual(2);
-    }
-    expect(decodes.slice(-2).map((slots) => slots.length)).toEqual([2, 2]);
-    expect(decodes.slice(-2).flat().sort()).toEqual([0, 1, 2, 3]);
+  it('decodes one contiguous group of slots per micro-batch', () => {
+    const target = scheduler({ stages: 2, slots: 6 });
+    for (let count = 0; count < 6; count++) target.submit(request());
+    expect(new Driver(target).run(13).slice(-2).map(slotsOf)).toEqual([
+      [0, 1, 2],
+      [3, 4, 5],
+    ]);
+  });
+
+  it('moves the cuts between groups as sequences leave', () => {
+    const target = scheduler({ stages: 2, slots: 6 });
+    const ids = Array.from({ length: 6 }, () => target.submit(request()));
+    const sent = new Driver(target).run(13);
+    for (const step of sent.slice(-2)) answer(target, step);
+    target.cancel(ids[0]!);
+    target.cancel(ids[1]!);
+    expect(steps(target).map(slotsOf)).toEqual([
+      [2, 3],
+      [4, 5],
+    ]);
+  });
+
+  it('takes as many groups as it is told', () => {
+    const target = scheduler({ stages: 1, slots: 6 });
+    target.microBatches = 3;
+    for (let count = 0; count < 6; count++) target.submit(request());
+    const decodes = new Driver(target).run(40).slice(-3).map(slotsOf);
+    expect(decodes).toHaveLength(3);
+    expect(decodes).toEqual(
+      expect.arrayContaining([
+        [0, 1],
+        [2, 3],
+        [4, 5],
+      ]),
+    );
+  });
+
+  it('keeps chunks of a prompt in all stages while others decode', () => {
+    const target = scheduler({ stages: 3 });
+    const driver = new Driver(target);
+    target.submit(request());
+    driver.run(1);
+    target.submit(request({ promptIds: distinctPrompt(400) }));
+    expect(driver.send().map((step) => step.phase)).toEqual(['prefill', 'prefill', 'prefill']);
+  });
+
+  it('feeds short prompts first and the oldest every second time', () => {
+    const target = scheduler();
+    target.submit(request({ promptIds: distinctPrompt(400) }));
+    const driver = new Driver(target);
+    const first = driver.send();
+    target.submit(request({ promptIds: [1, 2], maxTokens: 1 }));
+    target.submit(request({ promptIds: [3, 4], maxTokens: 1 }));
+    expect([...first, ...driver.run(4)].map((step) => [step.rows[0]?.slot, step.tokenIds.length])).toEqual([
+      [0, 128],
+      [0, 128],
+      [1, 2],
+      [0, 128],
+      [2, 2],
+    ]);
+  });
+
+  it('lets those go first that lost their pipeline', () => {
+    const target = scheduler({ slots: 1 });
+    target.submit(request({ maxTokens: 1 }));
+    answer(target, nextStep(target));
+    target.submit(request({ promptIds: [8] }));
+    const resumed = target.submit(request({ promptIds: [9], emittedIds: [10] }));
+    const started = all(target).flatMap((message) => (message.kind === 'start' ? message.sequenceId : []));
+    expect(started).toEqual([resumed]);
   });
 
   it('feeds several chunks of one prompt without waiting, one per stage', () => {
     const target = scheduler({ stages: 3 });
-    target.submit(request({ promptIds: Array.from({ length: 500 }, () => 1) }));
-    const steps = all(target).filter((message) => message.kind === 'step');
-    expect(steps.map((step) => step.rows[0]?.start)).toEqual([0, 128, 256]);
+    target.submit(request({ promptIds: distinctPrompt(500) }));
+    expect(steps(target).map((step) => step.rows[0]?.start)).toEqual([0, 128, 256]);
   });
 
   it('serves the queue in order and refuses what does not fit', () => {
@@ -200,17 +283,91 @@ describe('BatchScheduler', () => {
   });
 
   it('releases the slot of a cancelled sequence at once and drops the result that comes late', () => {
-    const target = scheduler({ slots: 1 });
+    const target = scheduler({ slots: 1, stages: 2 });
     const cancelled = target.submit(request());
     const step = nextStep(target);
     target.cancel(cancelled);
     const next = target.submit(request({ promptIds: [8, 9] }));
-    expect(all(target)).toMatchObject([
-      { kind: 'release', slot: 0, generation: 1 },
-      { kind: 'start', sequenceId: next, start: { slot: 0, generation: 2 } },
-    ]);
+    const [release, start, prefill] = all(target) as [HeadMessage, HeadMessage, HeadStep];
+    expect(release).toEqual({ kind: 'release', slot: 0, generation: 1 });
+    expect(start).toMatchObject({ kind: 'start', sequenceId: next, start: { slot: 0, generation: 2 } });
     expect(answer(target, step)).toEqual([]);
-    expect(answer(target, nextStep(target), 5)).toEqual([{ kind: 'token', sequenceId: next, index: 0, id: 5 }]);
+    expect(answer(target, prefill, 5)).toEqual([{ kind: 'token', sequenceId: next, index: 0, id: 5 }]);
+  });
+
+  describe('with prefixes in its slots', () => {
+    const conversation = distinctPrompt(100);
+
+    /** Runs a prompt to its end: the slot keeps it and all completion tokens but the last. */
+    function finish(target: BatchScheduler, promptIds: number[], tokens = 3): void {
+      target.submit(request({ promptIds, maxTokens: tokens }));
+      for (let step = steps(target)[0]; step; step = steps(target)[0]) answer(target, step);
+    }
+    const begin = (target: BatchScheduler, overrides: Partial<SequenceRequest>) => {
+      target.submit(request(overrides));
+      return all(target);
+    };
+
+    it('goes on in the slot of the last turn', () => {
+      const target = scheduler();
+      finish(target, conversation);
+      const turn = [...conversation, 50, 50, 7, 8, 9];
+      expect(begin(target, { promptIds: turn })).toMatchObject([
+        { kind: 'start', start: { slot: 0 }, cachedTokens: 102 },
+        { kind: 'step', rows: [{ slot: 0, start: 102, count: 3 }], tokenIds: Uint32Array.of(7, 8, 9) },
+      ]);
+    });
+
+    it('feeds the last two tokens of a prompt that it holds whole', () => {
+      const target = scheduler();
+      finish(target, conversation);
+      expect(begin(target, { promptIds: conversation })).toMatchObject([
+        { kind: 'start', start: { slot: 0 }, cachedTokens: 98 },
+        { kind: 'step', rows: [{ slot: 0, start: 98, count: 2, sample: true }] },
+      ]);
+    });
+
+    it('copies what it shares with a sequence that runs', () => {
+      const target = scheduler();
+      target.submit(request({ promptIds: conversation }));
+      new Driver(target).run(2);
+      expect(begin(target, { promptIds: [...conversation.slice(0, 60), 1, 2, 3] })).toMatchObject([
+        { kind: 'start', start: { slot: 1 }, cachedTokens: 60 },
+        { kind: 'copy', fromSlot: 0, toSlot: 1, count: 60 },
+        { kind: 'step', rows: [{ slot: 1, start: 60, count: 3 }] },
+      ]);
+    });
+
+    it('computes a prompt once that comes several times at once', () => {
+      const target = scheduler();
+      for (let count = 0; count < 3; count++) target.submit(request({ promptIds: conversation, choiceIndex: count }));
+      const prefills = new Driver(target).run(6).filter((step) => step.phase === 'prefill');
+      expect(prefills.map((step) => step.tokenIds.length)).toEqual([100, 2, 2]);
+    });
+
+    it('counts only tokens of the prompt as cached when an attempt is resumed', () => {
+      const target = scheduler();
+      finish(target, conversation, 20);
+      const emittedIds = Array.from({ length: 10 }, () => 50);
+      expect(begin(target, { promptIds: conversation, emittedIds })).toMatchObject([
+        { kind: 'start', cachedTokens: 100 },
+        { kind: 'step', rows: [{ start: 109, count: 1, sample: true }] },
+      ]);
+    });
+
+    it('knows what a cancelled sequence has fed', () => {
+      const target = scheduler();
+      const cancelled = target.submit(request({ promptIds: distinctPrompt(300) }));
+      const chunk = nextStep(target);
+      target.cancel(cancelled);
+      target.submit(request({ promptIds: distinctPrompt(200) }));
+      expect(all(target)).toEqual([{ kind: 'release', slot: 0, generation: 1 }]);
+      answer(target, chunk);
+      expect(all(target)).toMatchObject([
+        { kind: 'start', start: { slot: 0 }, cachedTokens: 128 },
+        { kind: 'step', rows: [{ start: 128, count: 72 }] },
+      ]);
+    });
   });
 
   it('forgets a sequence that is cancelled while it waits', () => {

@@ -5,15 +5,17 @@ import type {
   SequenceEvent,
   SequenceId,
   SequenceRequest,
+  StepPhase,
   StepSamples,
 } from './batch-scheduler.types';
-import { completionLimit, Sequence, type Feed } from './sequence';
+import { nextDecodeGroup } from './decode-groups';
+import { largestChunk } from './prompt-chunks';
+import { completionLimit, type Feed, Sequence, WaitingSequence } from './sequence';
 import { SlotPool } from './slot-pool';
 
 export interface BatchSchedulerOptions {
   readonly slots: number;
   readonly contextLength: number;
-  /** Steps in flight at most: one per stage keeps all stages busy. */
   readonly stages: number;
   /** Sequences that may wait for a slot. */
   readonly queueLimit: number;
@@ -21,29 +23,46 @@ export interface BatchSchedulerOptions {
   readonly endOfGenerationIds: readonly number[];
 }
 
+/** A sequence whose turn it is to feed a chunk, in its slot already or not. */
+type Prefilling = Sequence | WaitingSequence;
+
+/** Steps whose results are outstanding at any time: one decode step per sequence at worst, and one chunk per stage. */
+export function stepsInFlightLimit({ slots, stages }: Pick<BatchSchedulerOptions, 'slots' | 'stages'>): number {
+  return slots + stages;
+}
+
 /**
  * The head's plan of who computes next, as a state machine without clock or I/O. `next` says what to feed into the
  * pipeline; the tail's results come back through `onResult`, one per step, and are the credits for more.
  *
- * Decode steps take one token of each of several sequences, prefill steps one chunk of one sequence, and the two alternate
- * while both have work. Decoding sequences form as many groups as there are stages.
+ * Decode steps take one token of each sequence of a group, prefill steps one chunk of one sequence. While both have work,
+ * a chunk goes after each round of decode steps. Each kind has its own credits: chunks fill all stages, whatever decodes.
  */
 export class BatchScheduler {
+  /**
+   * Groups of decoding sequences, each with at most one step in flight. One per stage keeps all stages busy as long as the
+   * hops take little time; with slow hops the round trip over the slowest stage's step, rounded. May change at any time.
+   */
+  microBatches: number;
+
   private readonly slots: SlotPool;
   private readonly endOfGenerationIds: ReadonlySet<number>;
-  private readonly waiting = new Map<SequenceId, SequenceRequest>();
+  private readonly waiting = new Map<SequenceId, WaitingSequence>();
   /** In order of admission. */
   private readonly running = new Map<SequenceId, Sequence>();
   private readonly holders = new Map<number, Sequence>();
-  private readonly releases: { slot: number; generation: number }[] = [];
+  /** Releases and copies, which go before anything else. */
+  private readonly commands: HeadMessage[] = [];
   private readonly inFlight: HeadStep[] = [];
   private lastSequenceId = 0;
   private lastStep = 0;
-  private preferDecode = false;
+  private decodeStepsSincePrefill = 0;
+  private prefillSteps = 0;
   private failed = false;
 
   constructor(private readonly options: BatchSchedulerOptions) {
-    this.slots = new SlotPool(options.slots);
+    this.microBatches = options.stages;
+    this.slots = new SlotPool(options);
     this.endOfGenerationIds = new Set(options.endOfGenerationIds);
   }
 
@@ -68,11 +87,11 @@ export class BatchScheduler {
     if (this.failed) throw new PangalacticError('pipeline_broken', 'the pipeline is broken');
     const limit = this.options.queueLimit;
     // Those that find a free slot do not wait.
-    if (this.waiting.size >= limit + this.slots.size - this.slots.used) {
+    if (this.waiting.size >= limit + this.slots.free) {
       throw new PangalacticError('queue_full', `${limit} sequences wait for a slot already`, { retryAfterSeconds: 1 });
     }
     const id = ++this.lastSequenceId;
-    this.waiting.set(id, request);
+    this.waiting.set(id, new WaitingSequence(id, request));
     return id;
   }
 
@@ -107,7 +126,7 @@ export class BatchScheduler {
   /** The next message for the pipeline, or null until a call changes something. */
   next(): HeadMessage | null {
     if (this.failed) return null;
-    return this.nextRelease() ?? this.nextStart() ?? this.nextStep();
+    return this.nextCommand() ?? this.nextStep();
   }
 
   /**
@@ -129,62 +148,92 @@ export class BatchScheduler {
     return sampledRows.flatMap((row) => this.takeSample(row, result));
   }
 
-  private nextRelease(): HeadMessage | undefined {
-    const release = this.releases.shift();
-    if (!release) return undefined;
+  private nextCommand(): HeadMessage | undefined {
+    const command = this.commands.shift();
     // Every stage sees the release before whatever the next holder sends: the slot is free from here on.
-    this.slots.release(release.slot);
-    return { kind: 'release', ...release };
-  }
-
-  private nextStart(): HeadMessage | undefined {
-    const first = this.waiting.entries().next().value;
-    if (!first) return undefined;
-    const place = this.slots.acquire();
-    if (!place) return undefined;
-    const [id, request] = first;
-    const limit = completionLimit(request, this.options.contextLength);
-    const sequence = new Sequence(id, place.slot, place.generation, request, limit);
-    this.waiting.delete(id);
-    this.running.set(id, sequence);
-    this.holders.set(place.slot, sequence);
-    return { kind: 'start', sequenceId: id, start: sequence.start };
+    if (command?.kind === 'release') this.slots.release(command.slot);
+    return command;
   }
 
   private nextStep(): HeadMessage | null {
-    if (this.inFlight.length >= this.options.stages) return null;
-    const step = this.preferDecode
-      ? (this.decodeStep() ?? this.prefillStep())
-      : (this.prefillStep() ?? this.decodeStep());
-    if (!step) return null;
-    this.preferDecode = step.phase === 'prefill';
-    this.inFlight.push(step);
-    return step;
-  }
-
-  private prefillStep(): HeadStep | undefined {
-    for (const sequence of this.running.values()) {
-      if (sequence.isPrefilling && !sequence.parked) return this.step('prefill', [sequence.feedChunk()]);
+    const decoding = [...this.running.values()].filter((sequence) => sequence.isDecoding && !sequence.parked);
+    const group = this.inFlightOf('decode') < this.microBatches && nextDecodeGroup(decoding, this.microBatches);
+    const round = Math.min(this.microBatches, decoding.length);
+    if (!group || this.decodeStepsSincePrefill >= round) {
+      const chosen = this.nextToPrefill();
+      if (chosen instanceof WaitingSequence) return this.admit(chosen);
+      if (chosen) return this.prefillStep(chosen, decoding.length > 0);
     }
-    return undefined;
+    return group ? this.decodeStep(group) : null;
   }
 
-  private decodeStep(): HeadStep | undefined {
-    const decoding = [...this.running.values()].filter((sequence) => !sequence.isPrefilling && !sequence.parked);
-    const ready = decoding.filter((sequence) => sequence.isReadyToDecode);
-    if (ready.length === 0) return undefined;
-    const group = ready
-      .sort((a, b) => a.readySince - b.readySince || a.slot - b.slot)
-      .slice(0, Math.ceil(decoding.length / this.options.stages))
-      .sort((a, b) => a.slot - b.slot);
+  private prefillStep(sequence: Sequence, besideDecode: boolean): HeadStep {
+    this.decodeStepsSincePrefill = 0;
+    this.prefillSteps += 1;
+    return this.step('prefill', [sequence.feedChunk(largestChunk(this.options.stages, besideDecode))]);
+  }
+
+  private decodeStep(group: readonly Sequence[]): HeadStep {
+    this.decodeStepsSincePrefill += 1;
     return this.step(
       'decode',
       group.map((sequence) => sequence.feedSampled()),
     );
   }
 
+  /**
+   * Chunks go to whoever has the least left to feed, so that short prompts need not wait for long ones, and every second
+   * one to the oldest, so that long prompts get through. A sequence takes its slot only when its turn comes: by then those
+   * before it have computed what it may have in common with them.
+   */
+  private nextToPrefill(): Prefilling | undefined {
+    if (this.inFlightOf('prefill') >= this.options.stages) return undefined;
+    const prefilling = [...this.running.values()].filter(
+      ({ tokensToPrefill, parked }) => tokensToPrefill > 0 && !parked,
+    );
+    const all: Prefilling[] = [...prefilling, ...this.admissible()];
+    const resumed = all.filter(({ isResumed }) => isResumed);
+    const candidates = resumed.length > 0 ? resumed : all;
+    if (this.prefillSteps % 2 === 1) return candidates[0];
+    const left = candidates.map((candidate) => this.tokensToPrefill(candidate));
+    return candidates[left.indexOf(Math.min(...left))];
+  }
+
+  /** Those at the front of the queue for whom a slot is free; whoever lost a pipeline goes first. */
+  private admissible(): WaitingSequence[] {
+    if (this.slots.free === 0) return [];
+    const waiting = [...this.waiting.values()];
+    const resumed = waiting.filter(({ isResumed }) => isResumed);
+    return [...resumed, ...waiting.filter(({ isResumed }) => !isResumed)].slice(0, this.slots.free);
+  }
+
+  private tokensToPrefill(candidate: Prefilling): number {
+    if (candidate instanceof Sequence) return candidate.tokensToPrefill;
+    const { replay, promptLength } = candidate;
+    return replay.length - this.slots.reusablePrefix(replay, promptLength);
+  }
+
+  private admit(waiting: WaitingSequence): HeadMessage {
+    const { replay, promptLength, id } = waiting;
+    const placement = this.slots.acquire(replay, promptLength);
+    const sequence = new Sequence(waiting, placement, completionLimit(waiting.request, this.options.contextLength));
+    this.waiting.delete(id);
+    this.running.set(id, sequence);
+    this.holders.set(placement.slot, sequence);
+    const { slot, copyFrom, reusedTokens } = placement;
+    if (copyFrom !== undefined) {
+      this.commands.push({ kind: 'copy', fromSlot: copyFrom, toSlot: slot, count: reusedTokens });
+    }
+    return { kind: 'start', sequenceId: id, start: sequence.start, cachedTokens: Math.min(reusedTokens, promptLength) };
+  }
+
+  private inFlightOf(phase: StepPhase): number {
+    return this.inFlight.filter((step) => step.phase === phase).length;
+  }
+
   private step(phase: HeadStep['phase'], feeds: readonly Feed[]): HeadStep {
-    return {
+    for (const { row, ids } of feeds) this.slots.feed(row.slot, row.start, ids);
+    const step: HeadStep = {
       kind: 'step',
       step: ++this.lastStep,
       phase,
@@ -192,6 +241,8 @@ export class BatchScheduler {
       tokenIds:
         feeds.length === 1 && feeds[0] ? feeds[0].ids : Uint32Array.from(feeds.flatMap((feed) => [...feed.ids])),
     };
+    this.inFlight.push(step);
+    return step;
   }
 
   private takeSample(row: Row, result: StepSamples): SequenceEvent[] {
@@ -216,7 +267,7 @@ export class BatchScheduler {
   private end(sequence: Sequence): void {
     this.running.delete(sequence.id);
     this.holders.delete(sequence.slot);
-    this.releases.push({ slot: sequence.slot, generation: sequence.generation });
+    this.commands.push({ kind: 'release', slot: sequence.slot, generation: sequence.generation });
   }
 }
 

@@ -28,7 +28,14 @@ export interface HeadStep {
 
 /** What the head feeds into its own stage and, through it, into the whole pipeline, in this order. */
 export type HeadMessage =
-  | { readonly kind: 'start'; readonly sequenceId: SequenceId; readonly start: SequenceStart }
+  | {
+      readonly kind: 'start';
+      readonly sequenceId: SequenceId;
+      readonly start: SequenceStart;
+      /** Prompt tokens that need not be computed. */
+      readonly cachedTokens: number;
+    }
+  | { readonly kind: 'copy'; readonly fromSlot: number; readonly toSlot: number; readonly count: number }
   | { readonly kind: 'release'; readonly slot: number; readonly generation: number }
   | HeadStep;
 

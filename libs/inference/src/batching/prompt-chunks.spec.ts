@@ -1,8 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { PREFILL_CHUNK_TOKENS, promptChunks } from './prompt-chunks';
+import { chunkSize, largestChunk, PREFILL_CHUNK_TOKENS } from './prompt-chunks';
 
-describe('promptChunks', () => {
+function split(tokens: number, largest: number): number[] {
+  const chunks: number[] = [];
+  for (let left = tokens; left > 0; left -= chunks.at(-1) ?? left) chunks.push(chunkSize(left, largest));
+  return chunks;
+}
+
+describe('chunkSize', () => {
   it.each([
     [0, []],
     [1, [1]],
@@ -13,16 +19,23 @@ describe('promptChunks', () => {
     [257, [128, 127, 2]],
     [300, [128, 128, 44]],
   ])('splits %i tokens', (tokens, chunks) => {
-    expect(promptChunks(tokens)).toEqual(chunks);
+    expect(split(tokens, 128)).toEqual(chunks);
   });
 
-  it('covers any length in chunks of 2 to 128 tokens', () => {
+  it('covers any length in chunks of 2 tokens or more', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 2, max: 10_000 }), (tokens) => {
-        const chunks = promptChunks(tokens);
+      fc.property(fc.integer({ min: 2, max: 5_000 }), fc.integer({ min: 3, max: 128 }), (tokens, largest) => {
+        const chunks = split(tokens, largest);
         expect(chunks.reduce((sum, chunk) => sum + chunk, 0)).toBe(tokens);
-        expect(chunks.every((chunk) => chunk >= 2 && chunk <= PREFILL_CHUNK_TOKENS)).toBe(true);
+        expect(chunks.every((chunk) => chunk >= 2 && chunk <= largest)).toBe(true);
       }),
     );
+  });
+});
+
+describe('largestChunk', () => {
+  it('grows when nobody waits behind it', () => {
+    expect([largestChunk(1, false), largestChunk(3, false)]).toEqual([PREFILL_CHUNK_TOKENS, PREFILL_CHUNK_TOKENS]);
+    expect(largestChunk(1, true)).toBeGreaterThan(largestChunk(3, true));
   });
 });

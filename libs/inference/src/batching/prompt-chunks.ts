@@ -1,21 +1,20 @@
-/**
- * Tokens per prefill step. The engine is at full speed from 64 on; larger chunks make running streams wait longer and
- * attention scratch grow.
- */
+/** Tokens per prefill step while nobody decodes. The engine is at full speed from 64 on, but each step costs a little. */
 export const PREFILL_CHUNK_TOKENS = 128;
 
 /**
- * Sizes of the steps that feed `tokens` tokens. No step has one token unless there is only one: attention over a single
- * new token rounds differently from attention over a chunk, and a prompt's KV must not depend on how it was split.
+ * Size of the next step when `tokens` tokens are to be fed. It never leaves one token over: attention over a single new
+ * token rounds differently from attention over a chunk, and a prompt's KV must not depend on how it was split.
  */
-export function promptChunks(tokens: number): number[] {
-  const chunks = Array.from({ length: Math.floor(tokens / PREFILL_CHUNK_TOKENS) }, () => PREFILL_CHUNK_TOKENS);
-  const remainder = tokens % PREFILL_CHUNK_TOKENS;
-  if (remainder === 1 && chunks.length > 0) {
-    chunks[chunks.length - 1] = PREFILL_CHUNK_TOKENS - 1;
-    chunks.push(2);
-  } else if (remainder > 0) {
-    chunks.push(remainder);
-  }
-  return chunks;
+export function chunkSize(tokens: number, largest: number): number {
+  if (tokens <= largest) return tokens;
+  return tokens === largest + 1 ? largest - 1 : largest;
+}
+
+/**
+ * Tokens per prefill step. Large chunks save a little per step, but whoever decodes meanwhile waits for them: behind one in
+ * a single stage, behind one in each stage of a pipeline.
+ */
+export function largestChunk(stages: number, besideDecode: boolean): number {
+  if (!besideDecode) return PREFILL_CHUNK_TOKENS;
+  return stages === 1 ? 64 : 48;
 }

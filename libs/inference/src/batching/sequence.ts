@@ -1,7 +1,8 @@
 import type { Row } from '@pangalactic/contracts';
 import type { SequenceStart } from '../inference-provider';
 import type { SequenceId, SequenceRequest } from './batch-scheduler.types';
-import { promptChunks } from './prompt-chunks';
+import { chunkSize } from './prompt-chunks';
+import type { Placement } from './slot-pool';
 
 /** Completion tokens after which a sequence ends: what it asked for, or what the context leaves. */
 export function completionLimit(request: SequenceRequest, contextLength: number): number {
@@ -15,41 +16,74 @@ export interface Feed {
   readonly ids: Uint32Array;
 }
 
+/** A request that waits for a slot, with everything that it has to feed before it can sample. */
+export class WaitingSequence {
+  readonly replay: Uint32Array;
+
+  constructor(
+    readonly id: SequenceId,
+    readonly request: SequenceRequest,
+  ) {
+    this.replay = Uint32Array.from([...request.promptIds, ...request.emittedIds]);
+  }
+
+  get promptLength(): number {
+    return this.request.promptIds.length;
+  }
+
+  /** Goes on with a completion that another attempt began. */
+  get isResumed(): boolean {
+    return this.request.emittedIds.length > 0;
+  }
+}
+
 /**
  * A sequence in a slot. It feeds the prompt, then the emitted tokens, in chunks that need not wait for each other; then
  * one sampled token at a time. The token sampled last is never in the KV: the valid length is the number of tokens fed.
  */
 export class Sequence {
+  readonly id: SequenceId;
+  readonly slot: number;
+  readonly generation: number;
   parked = false;
   /** Orders decode turns: whoever waits longest goes first. */
   readySince = 0;
   /** Completion tokens so far, emitted ones included. */
   completionTokens: number;
 
-  private readonly replay: Uint32Array;
-  private readonly chunks: number[];
-  private fed = 0;
+  private fed: number;
   private sampled: number | undefined;
+  private hasSampled = false;
 
   constructor(
-    readonly id: SequenceId,
-    readonly slot: number,
-    readonly generation: number,
-    private readonly request: SequenceRequest,
+    private readonly origin: WaitingSequence,
+    placement: Placement,
     readonly limit: number,
   ) {
-    this.completionTokens = request.emittedIds.length;
-    this.replay = Uint32Array.from([...request.promptIds, ...request.emittedIds]);
-    this.chunks = [...promptChunks(request.promptIds.length), ...promptChunks(request.emittedIds.length)];
+    this.id = origin.id;
+    this.slot = placement.slot;
+    this.generation = placement.generation;
+    this.fed = placement.reusedTokens;
+    this.completionTokens = origin.request.emittedIds.length;
+  }
+
+  get isResumed(): boolean {
+    return this.origin.isResumed;
   }
 
   get start(): SequenceStart {
-    const { promptIds, emittedIds, sampling, seed, choiceIndex } = this.request;
+    const { promptIds, emittedIds, sampling, seed, choiceIndex } = this.origin.request;
     return { slot: this.slot, generation: this.generation, sampling, seed, choiceIndex, promptIds, emittedIds };
   }
 
-  get isPrefilling(): boolean {
-    return this.chunks.length > 0;
+  /** Tokens of the prompt and of earlier attempts that are not fed yet. */
+  get tokensToPrefill(): number {
+    return Math.max(0, this.origin.replay.length - this.fed);
+  }
+
+  /** Its first token has come: from then on it takes part in decode steps. */
+  get isDecoding(): boolean {
+    return this.hasSampled;
   }
 
   /** A sampled token waits to be fed; false while a step that samples is in flight. */
@@ -57,9 +91,12 @@ export class Sequence {
     return this.sampled !== undefined;
   }
 
-  feedChunk(): Feed {
-    const count = this.chunks.shift() ?? 0;
-    return this.feed(this.replay.slice(this.fed, this.fed + count), this.chunks.length === 0);
+  /** Prompt and emitted tokens never share a chunk: emitted ones were first fed one by one. */
+  feedChunk(largest: number): Feed {
+    const { replay, promptLength } = this.origin;
+    const end = this.fed < promptLength ? promptLength : replay.length;
+    const count = chunkSize(end - this.fed, largest);
+    return this.feed(replay.slice(this.fed, this.fed + count), this.fed + count === replay.length);
   }
 
   feedSampled(): Feed {
@@ -72,6 +109,7 @@ export class Sequence {
   /** The tail's answer to the step that sampled last. */
   takeSample(id: number, readySince: number): void {
     this.sampled = id;
+    this.hasSampled = true;
     this.readySince = readySince;
     this.completionTokens += 1;
   }

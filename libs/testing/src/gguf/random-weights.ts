@@ -1,4 +1,5 @@
 import { ggmlBytes, type GgmlType } from '@pangalactic/models';
+import { seededRandom } from '../seeded-random';
 import { encodeTensor } from './encode-tensor';
 
 /** Values that are drawn once; a larger tensor is put together from pieces of them. */
@@ -12,10 +13,10 @@ const CHUNK_BYTES = 2 ** 20;
 export class RandomWeights {
   private pool: Float32Array | undefined;
   private readonly encodedPools = new Map<string, Uint8Array>();
-  private state: number;
+  private readonly uniform: () => number;
 
   constructor(seed: number) {
-    this.state = seed >>> 0;
+    this.uniform = seededRandom(seed);
   }
 
   /** Values of nearly normal distribution. */
@@ -86,13 +87,5 @@ export class RandomWeights {
       this.encodedPools.set(key, encoded);
     }
     return encoded;
-  }
-
-  /** [0, 1) by mulberry32. */
-  private uniform(): number {
-    this.state = (this.state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(this.state ^ (this.state >>> 15), this.state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 }

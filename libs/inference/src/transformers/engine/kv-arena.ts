@@ -4,7 +4,7 @@ import { kvNames } from '../compiler/shard-graph';
 
 interface KvShape {
   readonly slots: number;
-  /** Positions of a slot. One more than the context, since an idle lane writes behind its valid tokens. */
+  /** Tokens that a slot holds. */
   readonly positions: number;
   readonly kvHeads: number;
   readonly headSize: number;
@@ -60,6 +60,20 @@ export class KvArena {
         array.copyWithin(to, from, from + count * headSize);
       }
     }
+  }
+
+  /** @returns puts the first position of these slots back to what it is now */
+  saveFirstPosition(slots: readonly number[]): () => void {
+    const { kvHeads, positions, headSize } = this.shape;
+    const heads = slots.flatMap((slot) =>
+      Array.from({ length: kvHeads }, (_, head) => slot * this.slotFloats + head * positions * headSize),
+    );
+    const saved = [...this.arrays.values()].flatMap((array) =>
+      heads.map((from) => ({ array, from, values: array.slice(from, from + headSize) })),
+    );
+    return () => {
+      for (const { array, from, values } of saved) array.set(values, from);
+    };
   }
 
   private get slotFloats(): number {

@@ -15,19 +15,21 @@ describe('layLanes', () => {
       tokenLanes: BigInt64Array.of(0n, 1n, 2n),
       lastPositions: Int32Array.of(32),
       longest: 33,
+      overwritten: [],
     });
   });
 
-  it('puts idle lanes between the slots of a decode step and lets them write behind their tokens', () => {
-    const lanes = layLanes([row(3, 39, 1), row(0, 9, 1)], (slot) => lengths[slot]!);
+  it('puts idle lanes between the slots of a decode step and says what they overwrite', () => {
+    const lanes = layLanes([row(3, 39, 1), row(0, 9, 1)], (slot) => (slot === 1 ? 0 : lengths[slot]!));
     expect(lanes).toEqual({
       firstSlot: 0,
       lanes: 4,
       tokensPerLane: 1,
       laneTokens: BigInt64Array.of(1n, 0n, 0n, 0n),
       tokenLanes: BigInt64Array.of(3n, 0n),
-      lastPositions: Int32Array.of(9, 20, 30, 39),
+      lastPositions: Int32Array.of(9, 0, 0, 39),
       longest: 40,
+      overwritten: [2],
     });
   });
 });

@@ -146,6 +146,39 @@ describe.each(variants)('ShardEngine on $file', ({ file, variant, nearTie }) => 
 });
 
 describe('ShardEngine', () => {
+  it('leaves the tokens of a slot alone between the slots of a step', async () => {
+    const stages = await openStages('pangalactic-nano-f16.gguf', [{ from: 0, to: 8 }]);
+    const prompts = (await golden('f16')).cases.slice(0, 3).map(({ prompt_ids }) => prompt_ids);
+    const expected = await generate(stages, 1, prompts[1]!, 12);
+    const generations: number[] = [];
+    const ids: number[] = [];
+    for (const [slot, prompt] of prompts.entries()) {
+      startSequence(stages, slot, prompt);
+      generations.push(generation);
+      ids.push((await prefill(stages, slot, prompt, 128))[0]!.id);
+    }
+    const feed = async (slots: number[], step: number) => {
+      const rows = slots.map((slot) => {
+        const start = prompts[slot]!.length + step;
+        return { slot, generation: generations[slot]!, start, count: 1, sample: true };
+      });
+      const samples = await runStep(
+        stages,
+        rows,
+        slots.map((slot) => ids[slot]!),
+      );
+      samples.forEach(({ slot, id }) => (ids[slot] = id));
+    };
+    for (let step = 0; step < 5; step++) await feed([0, 2], step);
+    const between = [ids[1]!];
+    for (let step = 0; step < 11; step++) {
+      await feed([1], step);
+      between.push(ids[1]!);
+    }
+    expect(between).toEqual(expected);
+    for (const stage of stages) await stage.close();
+  });
+
   it('copies a prefix to another slot and goes on from there', async () => {
     const stages = await openStages('pangalactic-nano.gguf', [{ from: 0, to: 8 }]);
     const { prompt_ids, greedy_ids } = (await golden('q8_0')).cases[0]!;

@@ -54,13 +54,15 @@ export class ShardEngine {
         throw new PangalacticError('corrupt_model_file', `${spec.modelPath} changed since it was reported to the hub`);
       }
       const description = describeModel(file.header);
-      const positions = spec.contextLength + 1;
       const compiled = await compileShard({
-        ...{ model: file, description, fingerprint, layers, positions, sentinel, cacheDir, onProgress },
+        ...{ model: file, description, fingerprint, layers, positions: spec.contextLength },
+        ...{ sentinel, cacheDir, onProgress },
       });
       const session = await InPlaceSession.open(compiled.graph, { threads, weightFolder: compiled.weightFolder });
       const { kvHeads, headSize } = description;
-      const arena = new KvArena(layers, { slots: spec.maxSequences, positions, kvHeads, headSize });
+      const arena = new KvArena(layers, {
+        ...{ slots: spec.maxSequences, positions: spec.contextLength, kvHeads, headSize },
+      });
       const embedding = layers.from === 0 ? await EmbeddingTable.read(file) : undefined;
       return new ShardEngine(spec, description, session, arena, embedding, compiled.weightBytes);
     } finally {
@@ -125,7 +127,9 @@ export class ShardEngine {
     } else {
       output = new Tensor('float32', new Float32Array(tokens * hiddenSize), [tokens, hiddenSize]);
     }
+    const restore = this.arena.saveFirstPosition(lanes.overwritten);
     await this.session.run(feeds, { ...this.presentOf(kv), [this.isTail ? OUTPUT.logits : OUTPUT.hidden]: output });
+    restore();
     return output.data as Float32Array;
   }
 
