@@ -7,7 +7,7 @@ import { type FromWorker, serialiseError, type ToWorker, type WorkerInput } from
 async function main(): Promise<void> {
   const port = parentPort!;
   const { spec, options } = workerData as WorkerInput;
-  const send = (message: FromWorker, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);
+  const send = (message: FromWorker) => port.postMessage(message);
 
   let engine: ShardEngine;
   try {
@@ -31,8 +31,7 @@ async function main(): Promise<void> {
       if (message.kind === 'command') {
         engine.apply(message.command);
       } else {
-        const output = await engine.run(message.step);
-        send({ kind: 'output', id: message.id, output }, output.hidden ? [output.hidden.buffer as ArrayBuffer] : []);
+        send({ kind: 'output', id: message.id, output: await engine.run(message.step) });
       }
     } catch (error) {
       fault = toPangalacticError(error);

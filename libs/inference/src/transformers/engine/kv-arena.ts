@@ -10,17 +10,23 @@ interface KvShape {
   readonly headSize: number;
 }
 
+/** The same tensors by the names of the graph's inputs and of its outputs: the engine writes where it reads. */
+export interface KvViews {
+  readonly past: Readonly<Record<string, Tensor>>;
+  readonly present: Readonly<Record<string, Tensor>>;
+}
+
 /**
  * The KV cache of a shard: for each layer one array for keys and one for values, [slots, kvHeads, positions, headSize]
  * float32. The engine writes into it in place, so a slot never moves.
  */
 export class KvArena {
   private readonly arrays = new Map<string, Float32Array>();
-  private readonly feedsByRange = new Map<number, Record<string, Tensor>>();
+  private readonly viewsByRange = new Map<number, KvViews>();
   readonly bytes: number;
 
   constructor(
-    layers: LayerRange,
+    private readonly layers: LayerRange,
     private readonly shape: KvShape,
   ) {
     const floats = shape.slots * this.slotFloats;
@@ -32,22 +38,15 @@ export class KvArena {
     this.bytes = this.arrays.size * floats * 4;
   }
 
-  /** Tensors over `count` neighbouring slots, keyed by the graph's input names. Made once for each range. */
-  feeds(firstSlot: number, count: number): Record<string, Tensor> {
+  /** Over `count` neighbouring slots. Made once for each range. */
+  views(firstSlot: number, count: number): KvViews {
     const key = firstSlot * this.shape.slots + count - 1;
-    let feeds = this.feedsByRange.get(key);
-    if (!feeds) {
-      const { kvHeads, positions, headSize } = this.shape;
-      const [from, to] = [firstSlot * this.slotFloats, (firstSlot + count) * this.slotFloats];
-      feeds = Object.fromEntries(
-        [...this.arrays].map(([name, array]) => [
-          name,
-          new Tensor('float32', array.subarray(from, to), [count, kvHeads, positions, headSize]),
-        ]),
-      );
-      this.feedsByRange.set(key, feeds);
+    let views = this.viewsByRange.get(key);
+    if (!views) {
+      views = this.makeViews(firstSlot, count);
+      this.viewsByRange.set(key, views);
     }
-    return feeds;
+    return views;
   }
 
   /** Copies the first `count` positions of a slot to another. */
@@ -74,6 +73,21 @@ export class KvArena {
     return () => {
       for (const { array, from, values } of saved) array.set(values, from);
     };
+  }
+
+  private makeViews(firstSlot: number, count: number): KvViews {
+    const { kvHeads, positions, headSize } = this.shape;
+    const [from, to] = [firstSlot * this.slotFloats, (firstSlot + count) * this.slotFloats];
+    const past: Record<string, Tensor> = {};
+    const present: Record<string, Tensor> = {};
+    for (let layer = this.layers.from; layer < this.layers.to; layer++) {
+      const { pastKey, pastValue, presentKey, presentValue } = kvNames(layer);
+      for (const [pastName, presentName] of [[pastKey, presentKey] as const, [pastValue, presentValue] as const]) {
+        const values = this.arrays.get(pastName)!.subarray(from, to);
+        past[pastName] = present[presentName] = new Tensor('float32', values, [count, kvHeads, positions, headSize]);
+      }
+    }
+    return { past, present };
   }
 
   private get slotFloats(): number {

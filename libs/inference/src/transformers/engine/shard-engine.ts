@@ -7,7 +7,7 @@ import { checkStepInput } from '../../kv/step-input';
 import { SamplingBuffers } from '../../sampling/sampling-buffers';
 import { SequenceSampler } from '../../sampling/sequence-sampler';
 import { compileShard } from '../compiler/shard-compiler';
-import { INPUT, kvNames, OUTPUT } from '../compiler/shard-graph';
+import { INPUT, OUTPUT } from '../compiler/shard-graph';
 import { EmbeddingTable } from './embedding-table';
 import { InPlaceSession } from './in-place-session';
 import { KvArena } from './kv-arena';
@@ -108,9 +108,9 @@ export class ShardEngine {
 
     const lanes = layLanes(step.rows, (slot) => this.slots.length(slot));
     const hidden = this.embedding ? this.embedding.lookUp(step.tokenIds!) : step.hidden!;
-    const kv = this.arena.feeds(lanes.firstSlot, lanes.lanes);
+    const { past, present } = this.arena.views(lanes.firstSlot, lanes.lanes);
     const feeds: Record<string, Tensor> = {
-      ...kv,
+      ...past,
       [INPUT.hidden]: new Tensor('float32', hidden, [tokens, hiddenSize]),
       [INPUT.laneTokens]: new Tensor('int64', lanes.laneTokens, [lanes.lanes, lanes.tokensPerLane]),
       [INPUT.tokenLanes]: new Tensor('int64', lanes.tokenLanes, [tokens]),
@@ -128,7 +128,7 @@ export class ShardEngine {
       output = new Tensor('float32', new Float32Array(tokens * hiddenSize), [tokens, hiddenSize]);
     }
     const restore = this.arena.saveFirstPosition(lanes.overwritten);
-    await this.session.run(feeds, { ...this.presentOf(kv), [this.isTail ? OUTPUT.logits : OUTPUT.hidden]: output });
+    await this.session.run(feeds, { ...present, [this.isTail ? OUTPUT.logits : OUTPUT.hidden]: output });
     restore();
     return output.data as Float32Array;
   }
@@ -139,17 +139,6 @@ export class ShardEngine {
 
   private get isTail(): boolean {
     return this.spec.layers.to === this.model.layers;
-  }
-
-  /** The same tensors under the names of the graph's outputs: the engine writes where it reads. */
-  private presentOf(past: Record<string, Tensor>): Record<string, Tensor> {
-    const present: Record<string, Tensor> = {};
-    for (let layer = this.spec.layers.from; layer < this.spec.layers.to; layer++) {
-      const { pastKey, pastValue, presentKey, presentValue } = kvNames(layer);
-      present[presentKey] = past[pastKey]!;
-      present[presentValue] = past[pastValue]!;
-    }
-    return present;
   }
 
   private logitsTensor(rows: number): Tensor {
