@@ -7,6 +7,12 @@ export interface SessionOptions {
   readonly weightFolder: string;
 }
 
+/**
+ * How long an idle thread of the pool waits awake: long enough for the gaps between the operators of a run, too short to
+ * take the core from another process. Measured in docs/benchmarks.md.
+ */
+const SPIN_MICROSECONDS = 20;
+
 /** What onnxruntime-node 1.30.0 throws for the sentinel, after the graph has run. */
 const SENTINEL_MESSAGE = 'Non tensor type is temporarily not supported.';
 
@@ -34,7 +40,7 @@ export class InPlaceSession {
       extra: {
         session: {
           model_external_initializers_file_folder_path: weightFolder,
-          intra_op: { allow_spinning: '0' },
+          intra_op: { allow_spinning: '1', spin_duration_us: String(SPIN_MICROSECONDS) },
         },
       },
     });
