@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { repositoryRoot } from '@pangalactic/contracts';
 import { Command } from 'commander';
 import { LlamaCppPeer, peerAvailable } from '@pangalactic/testing';
+import { BareEngine } from './bare-engine';
 import { describeMachine } from './machine';
 import { deliveredCores, QUIET_CORES } from './noise';
 import { type Round, type Row, ROWS, type Subjects } from './rows';
@@ -57,9 +58,10 @@ async function measureAll(rows: readonly Row[], rounds: number, cores: number[])
   const oneNode = await ServedModel.start(1, threads);
   const oneNodeOneThread = await ServedModel.start(1, 1);
   const twoNodesOneThread = await ServedModel.start(2, 1);
+  const engine = await BareEngine.load(modelPath, threads);
   const peer = LlamaCppPeer.start();
   try {
-    const subjects: Subjects = { peer, modelPath, threads, oneNode, oneNodeOneThread, twoNodesOneThread };
+    const subjects: Subjects = { peer, engine, modelPath, threads, oneNode, oneNodeOneThread, twoNodesOneThread };
     const results: Result[] = [];
     for (const row of rows) {
       cores.push(await deliveredCores());
@@ -68,14 +70,15 @@ async function measureAll(rows: readonly Row[], rounds: number, cores: number[])
     return results;
   } finally {
     await peer.close();
+    await engine.close();
     for (const model of [oneNode, oneNodeOneThread, twoNodesOneThread]) await model.stop();
   }
 }
 
-/** The first round warms up and does not count. */
-async function measureRow(row: Row, rounds: number, subjects: Subjects): Promise<Result> {
-  const { name, bar, stretch, unit, atMost } = row;
-  await row.measure(subjects);
+/** The first of several rounds warms up and does not count. */
+async function measureRow(row: Row, wantedRounds: number, subjects: Subjects): Promise<Result> {
+  const { name, bar, stretch, unit, atMost, rounds = wantedRounds } = row;
+  if (rounds > 1) await row.measure(subjects);
   const measured: Round[] = [];
   for (let round = 0; round < rounds; round++) measured.push(await row.measure(subjects));
   const figure = median(measured.map((round) => round.figure));
