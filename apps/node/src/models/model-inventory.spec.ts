@@ -1,8 +1,9 @@
-import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadNodeConfig } from '@pangalactic/config';
 import { repositoryRoot } from '@pangalactic/contracts';
+import { inspectModel } from '@pangalactic/models';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { headerChunks } from './header-chunks';
 import { ModelInventory } from './model-inventory.service';
@@ -41,6 +42,21 @@ describe('ModelInventory', () => {
     expect(inventory.inventory.models).toEqual([]);
     expect(inventory.inventory.rejected).toHaveLength(1);
     expect(inventory.inventory.rejected[0]?.file).toMatch(/broken\.gguf$/);
+  });
+
+  it('names a file whose text no gateway can encode, and serves the others', async () => {
+    await copyFile(MODEL, join(directory, 'nano.gguf'));
+    const other = await readFile(MODEL);
+    const key = 'tokenizer.ggml.model';
+    // Behind the key stand the value's type, 4 bytes, and its length, 8 bytes.
+    expect(other.write('gpt-2', other.indexOf(key) + key.length + 12)).toBe('llama'.length);
+    await writeFile(join(directory, 'other.gguf'), other);
+    await inventory.rescan();
+    expect(inventory.inventory.models.map(({ id }) => id)).toEqual(['nano']);
+    const file = join(directory, 'other.gguf');
+    const reason = `${file}: tokenizer.ggml.model is "gpt-2": allowed: llama`;
+    expect(inventory.inventory.rejected).toEqual([{ file, reason }]);
+    await expect(inspectModel('other', file)).rejects.toMatchObject({ code: 'unsupported_tokenizer' });
   });
 
   it('looks again before it says that a model is not there', async () => {
