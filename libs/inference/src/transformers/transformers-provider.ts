@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import type { InferenceProvider, Shard, ShardSpec } from '../inference-provider';
-import { inPlaceKvWorks } from './engine/self-check';
+import { inPlaceKvFailure } from './engine/self-check';
 import { WorkerShard } from './worker-shard';
 
 export interface TransformersOptions {
@@ -20,20 +20,25 @@ export class TransformersProvider implements InferenceProvider {
 
   private constructor(
     private readonly options: TransformersOptions,
-    private readonly sentinel: boolean,
+    private readonly inPlace: boolean,
   ) {}
 
-  static async create(options: TransformersOptions): Promise<TransformersProvider> {
-    const sentinel = await inPlaceKvWorks();
-    if (!sentinel) {
-      options.onWarning?.('the in-place KV self-check failed: outputs are copied, decoding is slower at long contexts');
+  static async create(
+    options: TransformersOptions,
+    selfCheck: () => Promise<string | undefined> = inPlaceKvFailure,
+  ): Promise<TransformersProvider> {
+    const failure = await selfCheck();
+    if (failure !== undefined) {
+      options.onWarning?.(
+        `onnxruntime cannot update the KV cache in place (${failure}): it is copied, and decoding is slower at long contexts`,
+      );
     }
-    return new TransformersProvider(options, sentinel);
+    return new TransformersProvider(options, failure === undefined);
   }
 
   async load(spec: ShardSpec, onProgress: (fraction: number) => void): Promise<Shard> {
     const { threads, cacheDir, workerFile = join(__dirname, 'engine-worker.js') } = this.options;
-    const options = { threads, cacheDir: resolve(cacheDir), sentinel: this.sentinel };
+    const options = { threads, cacheDir: resolve(cacheDir), inPlace: this.inPlace };
     const shard = await WorkerShard.start(workerFile, spec, options, onProgress);
     this.shards.add(shard);
     void shard.exited.then(() => this.shards.delete(shard));

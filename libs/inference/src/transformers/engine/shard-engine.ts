@@ -7,17 +7,17 @@ import { checkStepInput } from '../../kv/step-input';
 import { SamplingBuffers } from '../../sampling/sampling-buffers';
 import { SequenceSampler } from '../../sampling/sequence-sampler';
 import { compileShard } from '../compiler/shard-compiler';
-import { INPUT, kvNames, OUTPUT } from '../compiler/shard-graph';
+import { INPUT, OUTPUT } from '../compiler/shard-graph';
 import { EmbeddingTable } from './embedding-table';
-import { InPlaceSession } from './in-place-session';
+import { type GraphSession, type NamedTensors, openGraphSession } from './graph-session';
 import { KvArena } from './kv-arena';
 import { layLanes } from './lanes';
 
 export interface EngineOptions {
   readonly threads: number;
   readonly cacheDir: string;
-  /** See InPlaceSession; false after a failed self-check. */
-  readonly sentinel: boolean;
+  /** Whether a run writes the KV cache in place; false after a failed self-check. */
+  readonly inPlace: boolean;
 }
 
 /** A layer range on onnxruntime: KV arena, session and, at the tail, the sampler. Not re-entrant: one call at a time. */
@@ -32,7 +32,7 @@ export class ShardEngine {
   private constructor(
     private readonly spec: ShardSpec,
     private readonly model: ModelDescription,
-    private readonly session: InPlaceSession,
+    private readonly session: GraphSession,
     private readonly arena: KvArena,
     private readonly embedding: EmbeddingTable | undefined,
     private readonly weightBytes: number,
@@ -44,7 +44,7 @@ export class ShardEngine {
   /** @throws PangalacticError when the file cannot be served or is no longer the one that was planned */
   static async open(
     spec: ShardSpec,
-    { threads, cacheDir, sentinel }: EngineOptions,
+    { threads, cacheDir, inPlace }: EngineOptions,
     onProgress: (fraction: number) => void,
   ): Promise<ShardEngine> {
     const file = await GgufFile.open(spec.modelPath);
@@ -56,9 +56,9 @@ export class ShardEngine {
       const description = describeModel(file.header);
       const compiled = await compileShard({
         ...{ model: file, description, fingerprint, layers, positions: spec.contextLength },
-        ...{ sentinel, cacheDir, onProgress },
+        ...{ sentinel: inPlace, cacheDir, onProgress },
       });
-      const session = await InPlaceSession.open(compiled.graph, { threads, weightFolder: compiled.weightFolder });
+      const session = await openGraphSession(compiled.graph, { threads, weightFolder: compiled.weightFolder });
       const { kvHeads, headSize } = description;
       const arena = new KvArena(layers, {
         ...{ slots: spec.maxSequences, positions: spec.contextLength, kvHeads, headSize },
@@ -108,9 +108,9 @@ export class ShardEngine {
 
     const lanes = layLanes(step.rows, (slot) => this.slots.length(slot));
     const hidden = this.embedding ? this.embedding.lookUp(step.tokenIds!) : step.hidden!;
-    const kv = this.arena.feeds(lanes.firstSlot, lanes.lanes);
-    const feeds: Record<string, Tensor> = {
-      ...kv,
+    const kv = this.arena.tensors(lanes.firstSlot, lanes.lanes);
+    const inputs: NamedTensors = {
+      ...kv.past,
       [INPUT.hidden]: new Tensor('float32', hidden, [tokens, hiddenSize]),
       [INPUT.laneTokens]: new Tensor('int64', lanes.laneTokens, [lanes.lanes, lanes.tokensPerLane]),
       [INPUT.tokenLanes]: new Tensor('int64', lanes.tokenLanes, [tokens]),
@@ -122,15 +122,17 @@ export class ShardEngine {
       const sampled = sampledTokens(step.rows);
       // The output head takes no empty batch: a step that samples nothing computes one row in vain.
       const logitTokens = BigInt64Array.from(sampled.length > 0 ? sampled : [0], BigInt);
-      feeds[INPUT.logitTokens] = new Tensor('int64', logitTokens, [logitTokens.length]);
+      inputs[INPUT.logitTokens] = new Tensor('int64', logitTokens, [logitTokens.length]);
       output = this.logitsTensor(logitTokens.length);
     } else {
       output = new Tensor('float32', new Float32Array(tokens * hiddenSize), [tokens, hiddenSize]);
     }
     const restore = this.arena.saveFirstPosition(lanes.overwritten);
-    await this.session.run(feeds, { ...this.presentOf(kv), [this.isTail ? OUTPUT.logits : OUTPUT.hidden]: output });
+    const outputName = this.isTail ? OUTPUT.logits : OUTPUT.hidden;
+    const results = await this.session.run(inputs, { ...kv.present, [outputName]: output });
     restore();
-    return output.data as Float32Array;
+    this.arena.store(step.rows, results, lanes.firstSlot);
+    return results[outputName]!.data as Float32Array;
   }
 
   async close(): Promise<void> {
@@ -139,17 +141,6 @@ export class ShardEngine {
 
   private get isTail(): boolean {
     return this.spec.layers.to === this.model.layers;
-  }
-
-  /** The same tensors under the names of the graph's outputs: the engine writes where it reads. */
-  private presentOf(past: Record<string, Tensor>): Record<string, Tensor> {
-    const present: Record<string, Tensor> = {};
-    for (let layer = this.spec.layers.from; layer < this.spec.layers.to; layer++) {
-      const { pastKey, pastValue, presentKey, presentValue } = kvNames(layer);
-      present[presentKey] = past[pastKey]!;
-      present[presentValue] = past[pastValue]!;
-    }
-    return present;
   }
 
   private logitsTensor(rows: number): Tensor {
