@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import type { InferenceProvider, Shard, ShardSpec } from '../inference-provider';
+import { WeightCache } from './compiler/weight-cache';
 import { inPlaceKvFailure } from './engine/self-check';
 import { WorkerShard } from './worker-shard';
 
@@ -33,6 +34,7 @@ export class TransformersProvider implements InferenceProvider {
         `onnxruntime cannot update the KV cache in place (${failure}): it is copied, and decoding is slower at long contexts`,
       );
     }
+    await new WeightCache(options.cacheDir).sweep();
     return new TransformersProvider(options, failure === undefined);
   }
 

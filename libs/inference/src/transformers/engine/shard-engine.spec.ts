@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type LayerRange, repositoryRoot, type Row, type SampledToken, type Sampling } from '@pangalactic/contracts';
@@ -243,6 +243,17 @@ describe('ShardEngine', () => {
     const rows = [{ slot: 0, generation, sample: true, ...row }];
     await expect(runStep(stages, rows, tokens)).rejects.toMatchObject({ code });
     await stages[0]!.close();
+  });
+
+  it('cleans the cache of weights after a load', async () => {
+    const folder = join(cacheDir, `${'0'.repeat(64)}-v1`);
+    const halfWritten = join(folder, 'output.weights.2f1c1b1e-6a0c-4b5e-9d0e-0123456789ab.tmp');
+    await mkdir(folder);
+    await writeFile(halfWritten, '');
+    await utimes(halfWritten, 0, 0);
+    const [engine] = (await openStages('pangalactic-nano.gguf', [{ from: 0, to: 1 }])) as [ShardEngine];
+    expect(await readdir(folder)).toEqual([]);
+    await engine.close();
   });
 
   it('refuses a file that is not the planned one', async () => {

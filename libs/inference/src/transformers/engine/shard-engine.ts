@@ -7,6 +7,7 @@ import { checkStepInput } from '../../kv/step-input';
 import { SamplingBuffers } from '../../sampling/sampling-buffers';
 import { SequenceSampler } from '../../sampling/sequence-sampler';
 import { compileShard } from '../compiler/shard-compiler';
+import { WeightCache } from '../compiler/weight-cache';
 import { INPUT, OUTPUT } from '../compiler/shard-graph';
 import { EmbeddingTable } from './embedding-table';
 import { type GraphSession, type NamedTensors, openGraphSession } from './graph-session';
@@ -33,6 +34,8 @@ export class ShardEngine {
     private readonly spec: ShardSpec,
     private readonly model: ModelDescription,
     private readonly session: GraphSession,
+    /** Keeps the weight files that the session has mapped. */
+    private readonly cache: WeightCache,
     private readonly arena: KvArena,
     private readonly embedding: EmbeddingTable | undefined,
     private readonly weightBytes: number,
@@ -48,6 +51,7 @@ export class ShardEngine {
     onProgress: (fraction: number) => void,
   ): Promise<ShardEngine> {
     const file = await GgufFile.open(spec.modelPath);
+    const cache = new WeightCache(cacheDir);
     try {
       const { fingerprint, layers } = spec;
       if ((await file.fingerprint()) !== fingerprint) {
@@ -56,7 +60,7 @@ export class ShardEngine {
       const description = describeModel(file.header);
       const compiled = await compileShard({
         ...{ model: file, description, fingerprint, layers, positions: spec.contextLength },
-        ...{ sentinel: inPlace, cacheDir, onProgress },
+        ...{ sentinel: inPlace, cache, onProgress },
       });
       const session = await openGraphSession(compiled.graph, { threads, weightFolder: compiled.weightFolder });
       const { kvHeads, headSize } = description;
@@ -64,7 +68,11 @@ export class ShardEngine {
         ...{ slots: spec.maxSequences, positions: spec.contextLength, kvHeads, headSize },
       });
       const embedding = layers.from === 0 ? await EmbeddingTable.read(file) : undefined;
-      return new ShardEngine(spec, description, session, arena, embedding, compiled.weightBytes);
+      await cache.sweep();
+      return new ShardEngine(spec, description, session, cache, arena, embedding, compiled.weightBytes);
+    } catch (error) {
+      cache.close();
+      throw error;
     } finally {
       await file.close();
     }
@@ -137,6 +145,7 @@ export class ShardEngine {
 
   async close(): Promise<void> {
     await this.session.close();
+    this.cache.close();
   }
 
   private get isTail(): boolean {
