@@ -24,8 +24,6 @@ export interface CompileOptions {
 export interface CompiledShard {
   readonly graph: Uint8Array;
   readonly weightFolder: string;
-  /** Packed weights of the range, and of the output head on the tail. */
-  readonly weightBytes: number;
 }
 
 /**
@@ -50,5 +48,5 @@ export async function compileShard(options: CompileOptions): Promise<CompiledSha
     onProgress(done / weightBytes);
   }
   const graph = buildShardGraph({ model: description, layers, layerPlans, outputPlan, positions, sentinel });
-  return { graph, weightFolder, weightBytes };
+  return { graph, weightFolder };
 }

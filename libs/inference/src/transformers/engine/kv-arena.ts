@@ -31,7 +31,6 @@ export interface KvTensors {
 export class KvArena {
   private readonly caches: Cache[] = [];
   private readonly tensorsByRange = new Map<number, KvTensors>();
-  readonly bytes: number;
 
   constructor(
     layers: LayerRange,
@@ -43,7 +42,6 @@ export class KvArena {
       this.caches.push({ past: pastKey, present: presentKey, values: new Float32Array(floats) });
       this.caches.push({ past: pastValue, present: presentValue, values: new Float32Array(floats) });
     }
-    this.bytes = this.caches.length * floats * 4;
   }
 
   /** Of `count` neighbouring slots. Made once for each range. */

@@ -2,7 +2,8 @@ import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type LayerRange, repositoryRoot, type Row, type SampledToken, type Sampling } from '@pangalactic/contracts';
-import { GgufFile } from '@pangalactic/models';
+import { GgufFile, inspectModel } from '@pangalactic/models';
+import { stageMemory } from '@pangalactic/scheduler';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { StepInput } from '../../inference-provider';
 import { ShardEngine } from './shard-engine';
@@ -243,6 +244,35 @@ describe('ShardEngine', () => {
     const rows = [{ slot: 0, generation, sample: true, ...row }];
     await expect(runStep(stages, rows, tokens)).rejects.toMatchObject({ code });
     await stages[0]!.close();
+  });
+
+  it.each([
+    { from: 0, to: 3 },
+    { from: 3, to: 8 },
+    { from: 0, to: 8 },
+  ])('reports the memory that the planner counts on for layers $from to $to', async (layers) => {
+    const file = 'pangalactic-nano-q4_0.gguf';
+    const [engine] = (await openStages(file, [layers])) as [ShardEngine];
+    const info = await inspectModel('nano', join(models, file));
+    expect(engine.memoryBytes).toBe(stageMemory(info, layers, { contextLength: 256, maxSequences: 4 }).total);
+    await engine.close();
+  });
+
+  it('keeps all logits in one buffer', async () => {
+    const stages = (await openStages('pangalactic-nano.gguf', [{ from: 0, to: 8 }])) as [ShardEngine];
+    startSequence(stages, 0, [1, 2]);
+    const one = { slot: 0, generation, start: 0, count: 2, sample: true };
+    const first = await stages[0].forward({ rows: [one], tokenIds: Uint32Array.of(1, 2) });
+    startSequence(stages, 1, [1, 2]);
+    const rows = [
+      { ...one, start: 1, count: 1 },
+      { slot: 1, generation, start: 0, count: 1, sample: true },
+    ];
+    const second = await stages[0].forward({ rows, tokenIds: Uint32Array.of(2, 1) });
+    expect([first.length, second.length]).toEqual([2048, 2 * 2048]);
+    expect(second.buffer).toBe(first.buffer);
+    expect(second.buffer.byteLength).toBe(4 * 2048 * 4);
+    await stages[0].close();
   });
 
   it('cleans the cache of weights after a load', async () => {

@@ -1,5 +1,6 @@
 import { PangalacticError, type Row, type SampledToken } from '@pangalactic/contracts';
-import { describeModel, GgufFile, type ModelDescription } from '@pangalactic/models';
+import { describeModel, GgufFile, type ModelDescription, weightBytes } from '@pangalactic/models';
+import { stageMemory } from '@pangalactic/scheduler';
 import { Tensor } from '../onnxruntime';
 import type { ShardSpec, SlotCommand, StepInput, StepOutput } from '../../inference-provider';
 import { SlotTable } from '../../kv/slot-table';
@@ -27,8 +28,8 @@ export class ShardEngine {
   /** Of the sequence that holds a slot; at the tail only. */
   private readonly samplers = new Map<number, SequenceSampler>();
   private readonly samplingBuffers: SamplingBuffers;
-  /** Logits of the last run by number of rows, [rows, vocab] float32. */
-  private readonly logits = new Map<number, Tensor>();
+  /** Of the last run, [rows that sample, vocab]; at the tail only. */
+  private readonly logits: Float32Array;
 
   private constructor(
     private readonly spec: ShardSpec,
@@ -38,9 +39,11 @@ export class ShardEngine {
     private readonly cache: WeightCache,
     private readonly arena: KvArena,
     private readonly embedding: EmbeddingTable | undefined,
-    private readonly weightBytes: number,
+    /** Weights, KV arena and workspace, as the planner counts them. */
+    readonly memoryBytes: number,
   ) {
     this.slots = new SlotTable({ slots: spec.maxSequences, contextLength: spec.contextLength });
+    this.logits = new Float32Array(this.isTail ? spec.maxSequences * model.vocabSize : 0);
     this.samplingBuffers = new SamplingBuffers(this.isTail ? model.vocabSize : 0);
   }
 
@@ -69,17 +72,15 @@ export class ShardEngine {
       });
       const embedding = layers.from === 0 ? await EmbeddingTable.read(file) : undefined;
       await cache.sweep();
-      return new ShardEngine(spec, description, session, cache, arena, embedding, compiled.weightBytes);
+      const sizes = { ...description, ...weightBytes(file.header, description) };
+      const memoryBytes = stageMemory(sizes, layers, spec).total;
+      return new ShardEngine(spec, description, session, cache, arena, embedding, memoryBytes);
     } catch (error) {
       cache.close();
       throw error;
     } finally {
       await file.close();
     }
-  }
-
-  get memoryBytes(): number {
-    return this.weightBytes + (this.embedding?.bytes ?? 0) + this.arena.bytes;
   }
 
   apply(command: SlotCommand): void {
@@ -130,8 +131,9 @@ export class ShardEngine {
       const sampled = sampledTokens(step.rows);
       // The output head takes no empty batch: a step that samples nothing computes one row in vain.
       const logitTokens = BigInt64Array.from(sampled.length > 0 ? sampled : [0], BigInt);
+      const shape = [logitTokens.length, vocabSize];
       inputs[INPUT.logitTokens] = new Tensor('int64', logitTokens, [logitTokens.length]);
-      output = this.logitsTensor(logitTokens.length);
+      output = new Tensor('float32', this.logits.subarray(0, logitTokens.length * vocabSize), shape);
     } else {
       output = new Tensor('float32', new Float32Array(tokens * hiddenSize), [tokens, hiddenSize]);
     }
@@ -150,16 +152,6 @@ export class ShardEngine {
 
   private get isTail(): boolean {
     return this.spec.layers.to === this.model.layers;
-  }
-
-  private logitsTensor(rows: number): Tensor {
-    const { vocabSize } = this.model;
-    let tensor = this.logits.get(rows);
-    if (!tensor) {
-      tensor = new Tensor('float32', new Float32Array(rows * vocabSize), [rows, vocabSize]);
-      this.logits.set(rows, tensor);
-    }
-    return tensor;
   }
 
   private sample(rows: readonly Row[], logits: Float32Array): SampledToken[] {
