@@ -68,6 +68,23 @@ describe('ModelInventory', () => {
     await expect(inventory.locate('unknown')).rejects.toMatchObject({ code: 'model_not_found' });
   });
 
+  it('finds a model while another scan is under way', async () => {
+    const fingerprint = (await inspectModel('nano', MODEL)).fingerprint;
+    await copyFile(MODEL, join(directory, 'nano.gguf'));
+    const [, located] = await Promise.all([inventory.rescan(), inventory.locate(fingerprint)]);
+    expect(located.path).toBe(join(directory, 'nano.gguf'));
+    expect(changes).toBe(2);
+  });
+
+  it('scans once for all who ask while a scan is under way', async () => {
+    const first = inventory.rescan();
+    await Promise.resolve();
+    const others = [inventory.rescan(), inventory.rescan()];
+    expect(others[0]).not.toBe(first);
+    expect(others[1]).toBe(others[0]);
+    await Promise.all([first, ...others]);
+  });
+
   it('is empty without its directory', async () => {
     const missing = new ModelInventory(loadNodeConfig({ NODE_MODEL_DIR: join(directory, 'nowhere') }));
     await missing.rescan();
