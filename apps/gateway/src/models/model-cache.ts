@@ -12,7 +12,7 @@ const MAX_CACHED_MODELS = 8;
 const FETCH_DEADLINE_MS = 15_000;
 /** The largest vocabularies make headers of about 20 MB. */
 const MAX_HEADER_BYTES = 128 * 1024 * 1024;
-/** How long a failure answers for its stages without asking them again: a header of many megabytes is a lot to ask for. */
+/** How long stages that failed are not asked again: a header of many megabytes is a lot to ask for. */
 const FAILURE_MEMORY_MS = { temporary: 1_000, lasting: 60_000 };
 
 interface CachedModel {
@@ -35,7 +35,10 @@ export class ModelCache {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** @throws PangalacticError `service_unavailable`, `corrupt_model_file` or `unsupported_tokenizer`; asks again after a while, or other stages at once */
+  /**
+   * @throws PangalacticError `service_unavailable`, `corrupt_model_file` or `unsupported_tokenizer`: the same for a while,
+   * unless the route has other stages to ask
+   */
   get(route: PipelineRoute): Promise<LoadedModel> {
     const { fingerprint } = route;
     const known = this.models.get(fingerprint);

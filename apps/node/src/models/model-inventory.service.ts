@@ -60,7 +60,7 @@ export class ModelInventory implements OnModuleInit, OnApplicationShutdown {
     return (await readGgufHeader(path)).bytes;
   }
 
-  /** Looks whether files came, went or changed, and reads them only then. One scan at a time; callers share the next one. */
+  /** Reads the files only if some came, went or changed. One scan at a time; callers share the next one. */
   rescan(): Promise<void> {
     if (!this.waiting) {
       this.waiting = this.idle.then(() => {
