@@ -15,20 +15,25 @@ export class BareEngine {
     this.driver = new EngineDriver(shard, TINYLLAMA.vocabSize);
   }
 
-  static async load(modelPath: string, threads: number): Promise<BareEngine> {
-    const provider = await TransformersProvider.create({ threads, cacheDir: join(MODEL_DIRECTORY, '../cache') });
+  /** @param options of the provider, beside the threads */
+  static async load(modelPath: string, threads: number, options: { profilePrefix?: string } = {}): Promise<BareEngine> {
+    const cacheDir = join(MODEL_DIRECTORY, '../cache');
+    const provider = await TransformersProvider.create({ threads, cacheDir, ...options });
     const { fingerprint } = await inspectModel('bench', modelPath);
     const { layers, contextLength } = TINYLLAMA;
     const spec = { modelPath, fingerprint, layers: { from: 0, to: layers }, contextLength, maxSequences: 8 };
     return new BareEngine(provider, await provider.load(spec, () => undefined));
   }
 
-  /** @returns tokens per second of one stream after a prompt of so many tokens */
-  async decode(promptTokens: number, tokens: number): Promise<number> {
-    await this.driver.prefill(1, promptTokens);
+  async prefill(streams: number, promptTokens: number): Promise<void> {
+    await this.driver.prefill(streams, promptTokens);
+  }
+
+  /** @returns steps per second, each of one token for every stream that was prefilled */
+  async decode(steps: number): Promise<number> {
     const started = performance.now();
-    for (let token = 0; token < tokens; token += 1) await this.driver.decodeStep();
-    return (tokens / (performance.now() - started)) * 1000;
+    for (let step = 0; step < steps; step += 1) await this.driver.decodeStep();
+    return (steps / (performance.now() - started)) * 1000;
   }
 
   async close(): Promise<void> {

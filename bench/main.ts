@@ -7,6 +7,7 @@ import { LlamaCppPeer, peerAvailable } from '@pangalactic/testing';
 import { BareEngine } from './bare-engine';
 import { describeMachine } from './machine';
 import { deliveredCores, QUIET_CORES } from './noise';
+import { profile } from './profile';
 import { type Round, type Row, ROWS, type Subjects } from './rows';
 import { ServedModel } from './served-model';
 import { smoke } from './smoke';
@@ -15,6 +16,7 @@ import { tinyLlamaFile } from './tinyllama';
 
 interface Flags {
   readonly smoke?: true;
+  readonly profile?: true;
   readonly rounds: string;
   readonly only?: string;
 }
@@ -35,6 +37,7 @@ async function main(): Promise<void> {
       'Speed as ratios: against llama.cpp, and against ourselves, on a generated model of TinyLlama 1.1B shape.',
     )
     .option('--smoke', 'one engine on a small model, a few seconds')
+    .option('--profile', 'where the engine spends a step, by operator')
     .option('--rounds <count>', 'rounds of each row', '5')
     .option('--only <text>', 'rows whose name contains this')
     .parse()
@@ -42,6 +45,7 @@ async function main(): Promise<void> {
   const machine = describeMachine();
   console.log(machine);
   if (flags.smoke) return store('smoke', { machine, rates: await smoke(availableParallelism()) });
+  if (flags.profile) return store('profile', { machine, phases: await profile(availableParallelism()) });
 
   const rows = ROWS.filter(({ name }) => name.includes(flags.only ?? ''));
   const cores: number[] = [];

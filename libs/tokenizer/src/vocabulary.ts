@@ -1,5 +1,5 @@
 import { PangalacticError } from '@pangalactic/contracts';
-import { END_OF_GENERATION_TEXTS, type GgufHeader, MetadataReader } from '@pangalactic/models';
+import { demandSentencePiece, END_OF_GENERATION_TEXTS, type GgufHeader, MetadataReader } from '@pangalactic/models';
 import { readTokenId, readTokenNumbers } from './vocabulary-metadata';
 
 /** Values of `tokenizer.ggml.token_type`. */
@@ -37,12 +37,7 @@ export class Vocabulary {
   /** @throws PangalacticError `unsupported_tokenizer`, `corrupt_model_file` */
   constructor(header: GgufHeader) {
     const metadata = new MetadataReader(header.metadata);
-    const model = metadata.string('tokenizer.ggml.model');
-    if (model !== 'llama') {
-      const found = model === undefined ? 'is missing' : `is ${JSON.stringify(model)}`;
-      throw new PangalacticError('unsupported_tokenizer', `tokenizer.ggml.model ${found}: allowed: llama`);
-    }
-
+    demandSentencePiece(metadata);
     const texts = metadata.strings('tokenizer.ggml.tokens');
     if (!texts?.length) throw new PangalacticError('corrupt_model_file', 'tokenizer.ggml.tokens is missing or empty');
     this.size = texts.length;

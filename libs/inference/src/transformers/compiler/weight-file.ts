@@ -1,53 +1,36 @@
-import { randomUUID } from 'node:crypto';
-import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import type { FileHandle } from 'node:fs/promises';
 import type { GgufFile } from '@pangalactic/models';
 import { type Linear, quantsName, scalesName, type WeightPlan } from './weight-plan';
 import { packQ4, packQ8, unpackFloats, unpermuteRotaryRows } from './weight-packing';
 
-/**
- * Writes a plan's packed weights unless the folder holds them already. Written beside and renamed, so that several
- * processes may share a cache and a crash leaves no half file.
- */
-export async function ensureWeightFile(
+/** One call of the operating system writes at most 2 GiB, and Node refuses more. */
+const WRITE_BYTES = 2 ** 30;
+
+/** Packs a plan's weights into a new file. */
+export async function writeWeights(
   model: GgufFile,
   plan: WeightPlan,
-  folder: string,
+  handle: FileHandle,
   headSize: number,
 ): Promise<void> {
-  const path = join(folder, plan.file);
-  if (await hasSize(path, plan.bytes)) return;
-  await mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.${randomUUID()}.tmp`;
-  try {
-    const handle = await open(temporary, 'wx');
-    try {
-      await writePlan(model, plan, handle, headSize);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-}
-
-async function writePlan(model: GgufFile, plan: WeightPlan, handle: FileHandle, headSize: number): Promise<void> {
   const write = async (name: string, data: Uint8Array | Float32Array, skip = 0) => {
-    const { offset } = plan.packed.get(name)!;
-    await handle.write(
-      new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
-      0,
-      data.byteLength,
-      offset + skip,
-    );
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    await writeAt(handle, bytes, plan.packed.get(name)!.offset + skip);
   };
   for (const { name, tensor } of plan.vectors) {
     await write(name, unpackFloats(tensor.type, await model.readTensor(tensor.name)));
   }
   for (const linear of plan.linears) await writeLinear(model, linear, headSize, write);
+}
+
+/** All of the bytes: a full disk, for one, may take a part before it fails. */
+export async function writeAt(handle: Pick<FileHandle, 'write'>, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    const length = Math.min(bytes.length - done, WRITE_BYTES);
+    const { bytesWritten } = await handle.write(bytes, done, length, position + done);
+    if (bytesWritten === 0) throw new Error(`the file takes no more bytes at ${position + done}`);
+    done += bytesWritten;
+  }
 }
 
 async function writeLinear(
@@ -72,13 +55,5 @@ async function writeLinear(
       quantBytes += quants.byteLength;
       floatBytes += scales.byteLength;
     }
-  }
-}
-
-async function hasSize(path: string, bytes: number): Promise<boolean> {
-  try {
-    return (await stat(path)).size === bytes;
-  } catch {
-    return false;
   }
 }
