@@ -262,6 +262,17 @@ describe('Pipeline', () => {
     expect((await complete(head, { maxTokens: 2 })).ids).toHaveLength(2);
   });
 
+  it.each<[string, (node: TestNode) => Promise<unknown>]>([
+    ['is unloaded', (node) => node.pipelines.unload('p1')],
+    ['belongs to a node that shuts down', (node) => node.app.close()],
+  ])('gives up its load when it %s', async (_case, end) => {
+    const [node] = await start(1, { provider: () => new MockProvider({ layerDelayMs: 0, layerLoadMs: 3_600_000 }) });
+    node.pipelines.load({ clusterId: 'c', term: 1, pipeline: await pipelineSpec([node]), stage: 0 });
+    await untilState(node, 'p1', SHARD_STATE_LOADING);
+    await end(node);
+    expect(node.pipelines.statuses()).toEqual([]);
+  });
+
   it('breaks while loading when another stage cannot load, with its reason', async () => {
     const [head, tail] = (await start(2)) as [TestNode, TestNode];
     const spec = await pipelineSpec([head, tail]);

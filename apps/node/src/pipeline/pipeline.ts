@@ -65,6 +65,7 @@ export class Pipeline {
   private fault: PipelineFault | undefined;
   private shard: Shard | undefined;
   private loading: Promise<Shard> | undefined;
+  private readonly givingUp = new AbortController();
   private runner: StageRunner | undefined;
   private endWork: (() => void) | undefined;
   private results: RemoteResults | undefined;
@@ -174,6 +175,7 @@ export class Pipeline {
     this.end(fault);
     this.head?.fail(brokenError(this.id, fault));
     this.endWork?.();
+    this.givingUp.abort(brokenError(this.id, fault));
     void this.freeMemory();
     this.farewell = Promise.all(this.neighbours.map((neighbour) => neighbour.close(fault)));
     this.options.onStatus(this);
@@ -186,11 +188,11 @@ export class Pipeline {
     if (this.fault) return;
     this.model = description;
     const spec = { modelPath: path, fingerprint, layers: assignment.layers, contextLength, maxSequences };
-    this.loading = provider.load(spec, (fraction) => this.report(fraction));
+    this.loading = provider.load(spec, (fraction) => this.report(fraction), this.givingUp.signal);
     this.shard = await this.loading;
   }
 
-  /** A load that is still running frees what it made once it is done. */
+  /** A load that is still running gives up and frees what it made. */
   private async freeMemory(): Promise<void> {
     await this.loading?.then((shard) => shard.unload()).catch(() => undefined);
   }

@@ -31,10 +31,10 @@ export class TransformersProvider implements InferenceProvider {
     return new TransformersProvider(options, sentinel);
   }
 
-  async load(spec: ShardSpec, onProgress: (fraction: number) => void): Promise<Shard> {
+  async load(spec: ShardSpec, onProgress: (fraction: number) => void, signal?: AbortSignal): Promise<Shard> {
     const { threads, cacheDir, workerFile = join(__dirname, 'engine-worker.js') } = this.options;
     const options = { threads, cacheDir: resolve(cacheDir), sentinel: this.sentinel };
-    const shard = await WorkerShard.start(workerFile, spec, options, onProgress);
+    const shard = await WorkerShard.start(workerFile, { spec, options }, onProgress, signal);
     this.shards.add(shard);
     void shard.exited.then(() => this.shards.delete(shard));
     return shard;

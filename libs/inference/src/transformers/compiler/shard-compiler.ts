@@ -17,6 +17,7 @@ export interface CompileOptions {
   readonly sentinel: boolean;
   readonly cacheDir: string;
   readonly onProgress: (fraction: number) => void;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface CompiledShard {
@@ -28,10 +29,11 @@ export interface CompiledShard {
 
 /**
  * Turns a layer range of a GGUF file into an ONNX graph and packed weight files, reading only the range's tensors. Files
- * are per layer and named by the model's fingerprint: another range of the same model finds its layers again.
+ * are per layer and named by the model's fingerprint: another range of the same model finds its layers again, and so does
+ * the next load after one that was given up.
  */
 export async function compileShard(options: CompileOptions): Promise<CompiledShard> {
-  const { model, description, fingerprint, layers, positions, sentinel, cacheDir, onProgress } = options;
+  const { model, description, fingerprint, layers, positions, sentinel, cacheDir, onProgress, signal } = options;
   const weightFolder = join(cacheDir, `${fingerprint}-v${PACKING_VERSION}`);
   const layerPlans = Array.from({ length: layers.to - layers.from }, (_, index) =>
     layerWeightPlan(model.header, layers.from + index),
@@ -42,7 +44,8 @@ export async function compileShard(options: CompileOptions): Promise<CompiledSha
 
   let done = 0;
   for (const plan of plans) {
-    await ensureWeightFile(model, plan, weightFolder, description.headSize);
+    signal?.throwIfAborted();
+    await ensureWeightFile(model, plan, weightFolder, { headSize: description.headSize, signal });
     done += plan.bytes;
     onProgress(done / weightBytes);
   }

@@ -5,6 +5,12 @@ import type { GgufFile } from '@pangalactic/models';
 import { type Linear, quantsName, scalesName, type WeightPlan } from './weight-plan';
 import { packQ4, packQ8, unpackFloats, unpermuteRotaryRows } from './weight-packing';
 
+export interface PackingOptions {
+  readonly headSize: number;
+  /** Gives up between two tensors, with its reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Writes a plan's packed weights unless the folder holds them already. Written beside and renamed, so that several
  * processes may share a cache and a crash leaves no half file.
@@ -13,7 +19,7 @@ export async function ensureWeightFile(
   model: GgufFile,
   plan: WeightPlan,
   folder: string,
-  headSize: number,
+  options: PackingOptions,
 ): Promise<void> {
   const path = join(folder, plan.file);
   if (await hasSize(path, plan.bytes)) return;
@@ -22,7 +28,7 @@ export async function ensureWeightFile(
   try {
     const handle = await open(temporary, 'wx');
     try {
-      await writePlan(model, plan, handle, headSize);
+      await writePlan(model, plan, handle, options);
       await handle.sync();
     } finally {
       await handle.close();
@@ -34,7 +40,16 @@ export async function ensureWeightFile(
   }
 }
 
-async function writePlan(model: GgufFile, plan: WeightPlan, handle: FileHandle, headSize: number): Promise<void> {
+async function writePlan(
+  model: GgufFile,
+  plan: WeightPlan,
+  handle: FileHandle,
+  { headSize, signal }: PackingOptions,
+): Promise<void> {
+  const read = (name: string): Promise<Uint8Array> => {
+    signal?.throwIfAborted();
+    return model.readTensor(name);
+  };
   const write = async (name: string, data: Uint8Array | Float32Array, skip = 0) => {
     const { offset } = plan.packed.get(name)!;
     await handle.write(
@@ -45,21 +60,21 @@ async function writePlan(model: GgufFile, plan: WeightPlan, handle: FileHandle, 
     );
   };
   for (const { name, tensor } of plan.vectors) {
-    await write(name, unpackFloats(tensor.type, await model.readTensor(tensor.name)));
+    await write(name, unpackFloats(tensor.type, await read(tensor.name)));
   }
-  for (const linear of plan.linears) await writeLinear(model, linear, headSize, write);
+  for (const linear of plan.linears) await writeLinear(linear, headSize, read, write);
 }
 
 async function writeLinear(
-  model: GgufFile,
   linear: Linear,
   headSize: number,
+  read: (tensor: string) => Promise<Uint8Array>,
   write: (name: string, data: Uint8Array | Float32Array, skip: number) => Promise<void>,
 ): Promise<void> {
   let quantBytes = 0;
   let floatBytes = 0;
   for (const { tensor, rotary } of linear.sources) {
-    const stored: Uint8Array = await model.readTensor(tensor.name);
+    const stored = await read(tensor.name);
     const raw = rotary ? unpermuteRotaryRows(stored, stored.length / tensor.shape[1]!, headSize) : stored;
     if (linear.format === 'fp32') {
       const floats = unpackFloats(tensor.type, raw);

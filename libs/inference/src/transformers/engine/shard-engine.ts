@@ -41,11 +41,15 @@ export class ShardEngine {
     this.samplingBuffers = new SamplingBuffers(this.isTail ? model.vocabSize : 0);
   }
 
-  /** @throws PangalacticError when the file cannot be served or is no longer the one that was planned */
+  /**
+   * @param signal gives up between two tensors, with its reason
+   * @throws PangalacticError when the file cannot be served or is no longer the one that was planned
+   */
   static async open(
     spec: ShardSpec,
     { threads, cacheDir, sentinel }: EngineOptions,
     onProgress: (fraction: number) => void,
+    signal?: AbortSignal,
   ): Promise<ShardEngine> {
     const file = await GgufFile.open(spec.modelPath);
     try {
@@ -56,8 +60,9 @@ export class ShardEngine {
       const description = describeModel(file.header);
       const compiled = await compileShard({
         ...{ model: file, description, fingerprint, layers, positions: spec.contextLength },
-        ...{ sentinel, cacheDir, onProgress },
+        ...{ sentinel, cacheDir, onProgress, signal },
       });
+      signal?.throwIfAborted();
       const session = await InPlaceSession.open(compiled.graph, { threads, weightFolder: compiled.weightFolder });
       const { kvHeads, headSize } = description;
       const arena = new KvArena(layers, {
