@@ -84,7 +84,7 @@ describe('NodeController', () => {
       await untilFree();
       expect(await failure(call)).toMatchObject({
         code: 'deadline_exceeded',
-        message: 'the reader left 64 tokens unread for 100 ms',
+        message: 'the reader took none of 64 tokens or more for 100 ms',
       });
     });
 
