@@ -61,7 +61,7 @@ function change(event: ClusterEvent, state: ClusterState): ClusterState {
     case 'load':
       return requestLoad(event.pipelineId, event.at, state);
     case 'unload':
-      return changeNode(event, state, (node) => {
+      return changeNode(event, retire(event.pipelineId, event.at, state), (node) => {
         const shard = node.shards.get(event.pipelineId);
         return shard
           ? { ...node, shards: withEntry(node.shards, event.pipelineId, { ...shard, unloading: true }) }
@@ -185,6 +185,13 @@ function changeNode(
   if (!node || node.sessionId !== reference.sessionId) return state;
   const next = update(node);
   return next === node ? state : { ...state, nodes: withEntry(state.nodes, node.id, next) };
+}
+
+/** A drained pipeline ends with the order to unload it: what its stages say of their end is no fault. */
+function retire(id: string, at: Milliseconds, state: ClusterState): ClusterState {
+  return changePipeline(id, state, (pipeline) =>
+    pipeline.state === 'DRAINING' ? { ...pipeline, state: 'GONE', since: at } : pipeline,
+  );
 }
 
 function changePipeline(id: string, state: ClusterState, update: (pipeline: Pipeline) => Pipeline): ClusterState {

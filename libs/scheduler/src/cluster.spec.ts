@@ -164,6 +164,8 @@ describe('a node that leaves', () => {
     cluster.pass(5_000);
     expect(cluster.pipelines).toEqual({ READY: ['nano-1-2'] });
     expect([...cluster.node('a').shards.keys()]).toEqual(['nano-1-2']);
+    const events = cluster.changes.filter(({ pipelineId }) => pipelineId === 'nano-1-1').map(({ event }) => event);
+    expect(events.slice(-3)).toEqual(['pipeline_ready', 'pipeline_draining', 'pipeline_gone']);
     cluster.pass(100_000);
     expect(stateOf(cluster, 'b')).toBe('LEAVING');
     cluster.pass(20_000);
