@@ -26,7 +26,7 @@ export function apply(event: ClusterEvent, state: ClusterState): ClusterState {
 function change(event: ClusterEvent, state: ClusterState): ClusterState {
   switch (event.kind) {
     case 'node_registered':
-      return withModels(event.inventory, register(event, state));
+      return withModels(event.inventory, failReplaced(register(event, state)));
     case 'inventory':
       return withModels(
         event.inventory,
@@ -44,7 +44,7 @@ function change(event: ClusterEvent, state: ClusterState): ClusterState {
         shards: withStatus(node.shards, event.status, event.at),
       }));
     case 'session_closed':
-      return changeNode(event, state, (node) => (isUp(node) ? { ...node, state: 'RECONNECTING' } : node));
+      return failReplaced(changeNode(event, state, (node) => (isUp(node) ? { ...node, state: 'RECONNECTING' } : node)));
     case 'node_left':
       return changeNode(event, state, (node) =>
         isUp(node) ? { ...node, state: 'LEAVING', lastSeenAt: event.at } : node,
@@ -96,6 +96,16 @@ function register(event: Observation & { kind: 'node_registered' }, state: Clust
     stageTimes: [],
   };
   return { ...state, nodes: withEntry(state.nodes, node.id, node) };
+}
+
+/** One process listens at an address: what is not connected and was there before is gone, or has another name now. */
+function failReplaced(state: ClusterState): ClusterState {
+  const taken = new Set([...state.nodes.values()].filter(isUp).map(({ address }) => address));
+  const replaced = [...state.nodes.values()].filter(
+    (node) => !isUp(node) && node.state !== 'FAILED' && taken.has(node.address),
+  );
+  if (replaced.length === 0) return state;
+  return { ...state, nodes: new Map([...state.nodes, ...replaced.map((node) => [node.id, failed(node)] as const)]) };
 }
 
 /** Wanted models that a node reports for the first time become deployments. */
@@ -163,12 +173,16 @@ function tick(at: Milliseconds, beats: readonly Beat[], state: ClusterState): Cl
     const silence = at - node.lastSeenAt;
     const patience = node.state === 'LEAVING' ? LEAVE_LIMIT_MS : state.heartbeatTimeoutMs;
     if (node.state !== 'FAILED' && silence > patience) {
-      nodes.set(node.id, { ...node, state: 'FAILED', shards: new Map(), stageTimes: [] });
+      nodes.set(node.id, failed(node));
     } else if (node.state === 'FAILED' && silence > FORGET_NODE_MS) {
       nodes.delete(node.id);
     }
   }
   return { ...state, nodes, tickedAt: at };
+}
+
+function failed(node: ClusterNode): ClusterNode {
+  return { ...node, state: 'FAILED', shards: new Map(), stageTimes: [] };
 }
 
 function isUp(node: ClusterNode): boolean {

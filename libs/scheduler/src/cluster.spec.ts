@@ -216,6 +216,23 @@ describe('a node that registers', () => {
     expect(cluster.pipelines).toEqual({ READY: ['nano-1-2'] });
   });
 
+  it.each<[string, (cluster: SimulatedCluster, rename: () => void) => void]>([
+    ['after its old session', (cluster, rename) => (cluster.disconnect('a'), rename())],
+    ['before its old session is known to be over', (cluster, rename) => (rename(), cluster.disconnect('a'))],
+    ['with a restarted hub', (cluster, rename) => (cluster.restartHub(), rename())],
+  ])('under a new name, %s, leaves nothing to the old one', (_case, happens) => {
+    const cluster = clusterOf(1, 'a');
+    cluster.pass(20_000);
+    happens(cluster, () => {
+      cluster.node('a').running = false;
+      cluster.start('b', { address: cluster.node('a').address });
+    });
+    expect([stateOf(cluster, 'a'), stateOf(cluster, 'b')]).toEqual(['FAILED', 'CONNECTED']);
+    const [served] = routed(cluster);
+    expect(nodesOf(cluster, served!)).toEqual(['b']);
+    expect(cluster.pipelines).toEqual({ READY: [served] });
+  });
+
   it('with shards of an unknown pipeline is told to unload them, once', () => {
     const cluster = clusterOf(2, 'a');
     cluster.node('a').shards.set('other-9-9', SHARD_STATE_READY);
