@@ -38,7 +38,8 @@ export interface PipelineOptions {
   readonly findModel: (fingerprint: string) => Promise<LocatedModel>;
   readonly provider: InferenceProvider;
   readonly clusterToken: string;
-  readonly loadDeadlineMs: number;
+  /** See NeighbourOptions. */
+  readonly loadStallMs: number;
   /** Sequences that may wait at the head for a slot. */
   readonly queueLimit: number;
   readonly stepDeadline: StepDeadlineOptions;
@@ -62,6 +63,8 @@ export class Pipeline {
 
   private state = ShardState.SHARD_STATE_LOADING;
   private progress = 0;
+  /** Of the stages behind this one, as far as they told. */
+  private progressBehind = 0;
   private fault: PipelineFault | undefined;
   private shard: Shard | undefined;
   private loading: Promise<Shard> | undefined;
@@ -124,10 +127,11 @@ export class Pipeline {
     }
   }
 
-  /** The hop from the stage before, until the pipeline ends. Throws while the stage is not there yet. */
+  /** The hop from the stage before, until the pipeline ends. A stage that is not there yet says how far it is. */
   async serveHop(channel: Duplex<HopResponse, HopRequest>, receiver: HopReceiver): Promise<void> {
     if (!this.fault) {
-      const runner = this.requireRunner();
+      const { runner } = this;
+      if (!runner) return channel.send({ loading: { progress: this.progress + this.progressBehind } });
       if (this.hopTaken) throw new PangalacticError('invalid_request', `pipeline ${this.id} has its hop already`);
       this.hopTaken = true;
       await channel.send({ ready: {} }).catch(() => undefined);
@@ -202,7 +206,9 @@ export class Pipeline {
     const { isHead, isTail, stage } = this.assignment;
     const { shard, model } = this;
     if (!shard || !model || this.fault) return;
-    const sink = isTail ? this.resultsSink() : await this.neighbour(stage + 1).openHop();
+    const sink = isTail
+      ? this.resultsSink()
+      : await this.neighbour(stage + 1).openHop((progress) => (this.progressBehind = progress));
     // From here on nothing waits, so that what breaks the pipeline meanwhile meets all of it or none.
     if (this.fault) return;
     this.runner = new StageRunner(shard, sink, {
@@ -243,10 +249,10 @@ export class Pipeline {
   }
 
   private neighbour(stage: number): Neighbour {
-    const { clusterToken, loadDeadlineMs } = this.options;
+    const { clusterToken, loadStallMs } = this.options;
     const { spec } = this.assignment;
     if (this.fault) throw new FaultReport(this.fault);
-    const options = { spec, stage, clusterToken, loadDeadlineMs };
+    const options = { spec, stage, clusterToken, loadStallMs, now: () => performance.now() };
     const neighbour = new Neighbour(options, (error) => this.breakBy(error, stage));
     this.neighbours.push(neighbour);
     return neighbour;
