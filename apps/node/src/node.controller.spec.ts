@@ -7,6 +7,7 @@ import { until } from '@pangalactic/testing';
 import { connectNode } from '@pangalactic/transport';
 import { afterEach, describe, expect, it } from 'vitest';
 import { complete, failure, firstToken, generateRequest, GREEDY, open } from './testing/generate';
+import { HeldProvider } from './testing/held-provider';
 import { loadPipeline, TestNode, type TestNodeOptions } from './testing/test-node';
 
 describe('NodeController', () => {
@@ -77,14 +78,14 @@ describe('NodeController', () => {
     });
 
     it('cancels a sequence whose reader stalls for too long', async () => {
-      await start({ readerLimits: { parkAt: 64, stallTimeoutMs: 100 } });
+      await start({ readerLimits: { parkAt: 64, stallTimeoutMs: 1_000 } });
       await loadPipeline([node], { contextLength: 30_000 });
       const call = open(node, { maxTokens: 25_000 });
       await firstToken(call);
       await untilFree();
       expect(await failure(call)).toMatchObject({
         code: 'deadline_exceeded',
-        message: 'the reader left 64 tokens unread for 100 ms',
+        message: 'the reader took none of 64 tokens or more for 1000 ms',
       });
     });
 
@@ -100,13 +101,16 @@ describe('NodeController', () => {
     });
 
     it('finishes what runs when the process is told to stop, and takes nothing new', async () => {
-      await start({ provider: () => new MockProvider({ layerDelayMs: 1 }) });
+      const engine = new HeldProvider();
+      await start({ provider: () => engine });
       await loadPipeline([node]);
+      engine.holdAfter(1);
       const running = open(node, { maxTokens: 60 });
       await firstToken(running);
       const closed = node.app.close();
-      await until(() => node.drain.state === 'DRAINING', { timeoutMs: 1_000, intervalMs: 1, message: 'draining' });
+      await until(() => node.drain.state === 'DRAINING', { timeoutMs: 5_000, intervalMs: 5, message: 'draining' });
       expect(await failure(open(node))).toMatchObject({ code: 'service_unavailable' });
+      engine.release();
       let finished = false;
       for await (const response of running) finished ||= response.finished !== undefined;
       expect(finished).toBe(true);

@@ -1,12 +1,15 @@
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Logger } from '@nestjs/common';
 import { loadNodeConfig } from '@pangalactic/config';
 import { repositoryRoot } from '@pangalactic/contracts';
 import { inspectModel } from '@pangalactic/models';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { headerChunks } from './header-chunks';
 import { ModelInventory } from './model-inventory.service';
+
+Logger.overrideLogger(false);
 
 const MODEL = join(repositoryRoot(), 'models/pangalactic-nano.gguf');
 

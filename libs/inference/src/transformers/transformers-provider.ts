@@ -40,10 +40,10 @@ export class TransformersProvider implements InferenceProvider {
     return new TransformersProvider(options, failure === undefined);
   }
 
-  async load(spec: ShardSpec, onProgress: (fraction: number) => void): Promise<Shard> {
+  async load(spec: ShardSpec, onProgress: (fraction: number) => void, signal?: AbortSignal): Promise<Shard> {
     const { threads, cacheDir, profilePrefix, workerFile = join(__dirname, 'engine-worker.js') } = this.options;
     const options = { threads, cacheDir: resolve(cacheDir), inPlace: this.inPlace, profilePrefix };
-    const shard = await WorkerShard.start(workerFile, spec, options, onProgress);
+    const shard = await WorkerShard.start(workerFile, { spec, options }, onProgress, signal);
     this.shards.add(shard);
     void shard.exited.then(() => this.shards.delete(shard));
     return shard;

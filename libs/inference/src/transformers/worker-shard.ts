@@ -1,7 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { PangalacticError } from '@pangalactic/contracts';
-import type { Shard, ShardSpec, SlotCommand, StepInput, StepOutput } from '../inference-provider';
-import type { EngineOptions } from './engine/shard-engine';
+import type { Shard, SlotCommand, StepInput, StepOutput } from '../inference-provider';
 import { deserialiseError, type FromWorker, type ToWorker, type WorkerInput } from './worker-protocol';
 
 interface PendingStep {
@@ -25,29 +24,35 @@ export class WorkerShard implements Shard {
   /** @param workerFile the compiled engine-worker.js */
   static start(
     workerFile: string,
-    spec: ShardSpec,
-    options: EngineOptions,
+    input: WorkerInput,
     onProgress: (fraction: number) => void,
+    signal?: AbortSignal,
   ): Promise<WorkerShard> {
-    const input: WorkerInput = { spec, options };
+    if (signal?.aborted) return Promise.reject(signal.reason as Error);
     const worker = new Worker(workerFile, { workerData: input });
     const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
-    return new Promise((resolve, reject) => {
+    const giveUp = () => worker.postMessage({ kind: 'close' } satisfies ToWorker);
+    signal?.addEventListener('abort', giveUp, { once: true });
+    const started = new Promise<WorkerShard>((resolve, reject) => {
       let shard: WorkerShard | undefined;
-      const fail = (reason: string, cause?: unknown) => {
-        const error = new PangalacticError('internal_error', reason, { cause });
-        if (shard) shard.fail(error);
-        else reject(error);
-      };
+      let failure: PangalacticError | undefined;
       worker.on('message', (message: FromWorker) => {
         if (message.kind === 'progress') onProgress(message.fraction);
-        else if (message.kind === 'failed') reject(deserialiseError(message.error));
-        else if (message.kind === 'loaded') resolve((shard = new WorkerShard(worker, exited, message.memoryBytes)));
-        else shard?.settle(message);
+        else if (message.kind === 'failed') failure = deserialiseError(message.error);
+        else if (message.kind !== 'loaded') shard?.settle(message);
+        // One that was given up at the last moment closes all the same.
+        else if (!signal?.aborted) resolve((shard = new WorkerShard(worker, exited, message.memoryBytes)));
       });
-      worker.on('error', (error) => fail(`the engine worker failed: ${error.message}`, error));
-      worker.on('exit', (code) => fail(`the engine worker ended with code ${code}`));
+      worker.on('error', (cause) => {
+        failure = new PangalacticError('internal_error', `the engine worker failed: ${cause.message}`, { cause });
+      });
+      worker.on('exit', (code) => {
+        failure ??= new PangalacticError('internal_error', `the engine worker ended with code ${code}`);
+        if (shard) shard.fail(failure);
+        else reject(signal?.aborted ? (signal.reason as Error) : failure);
+      });
     });
+    return started.finally(() => signal?.removeEventListener('abort', giveUp));
   }
 
   apply(command: SlotCommand): void {

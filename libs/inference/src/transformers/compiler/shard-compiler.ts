@@ -19,6 +19,7 @@ export interface CompileOptions {
   readonly sentinel: boolean;
   readonly cache: WeightCache;
   readonly onProgress: (fraction: number) => void;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface CompiledShard {
@@ -28,10 +29,11 @@ export interface CompiledShard {
 
 /**
  * Turns a layer range of a GGUF file into an ONNX graph and packed weight files, reading only the range's tensors. Files
- * are per layer and named by the model's fingerprint: another range of the same model finds its layers again.
+ * are per layer and named by the model's fingerprint: another range of the same model finds its layers again, and so does
+ * the next load after one that was given up.
  */
 export async function compileShard(options: CompileOptions): Promise<CompiledShard> {
-  const { model, description, fingerprint, layers, positions, sentinel, cache, onProgress } = options;
+  const { model, description, fingerprint, layers, positions, sentinel, cache, onProgress, signal } = options;
   const weightFolder = cache.folder(fingerprint, PACKING_VERSION);
   const layerPlans = Array.from({ length: layers.to - layers.from }, (_, index) =>
     layerWeightPlan(model.header, layers.from + index),
@@ -42,7 +44,8 @@ export async function compileShard(options: CompileOptions): Promise<CompiledSha
 
   let done = 0;
   for (const plan of plans) {
-    const write = (file: FileHandle) => writeWeights(model, plan, file, description.headSize);
+    signal?.throwIfAborted();
+    const write = (file: FileHandle) => writeWeights(model, plan, file, { headSize: description.headSize, signal });
     await cache.ensure(join(weightFolder, plan.file), plan.bytes, write);
     done += plan.bytes;
     onProgress(done / weightBytes);

@@ -6,21 +6,31 @@ import { packQ4, packQ8, unpackFloats, unpermuteRotaryRows } from './weight-pack
 /** One call of the operating system writes at most 2 GiB, and Node refuses more. */
 const WRITE_BYTES = 2 ** 30;
 
+export interface PackingOptions {
+  readonly headSize: number;
+  /** Gives up between two tensors, with its reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Packs a plan's weights into a new file. */
 export async function writeWeights(
   model: GgufFile,
   plan: WeightPlan,
   handle: FileHandle,
-  headSize: number,
+  { headSize, signal }: PackingOptions,
 ): Promise<void> {
+  const read = (name: string): Promise<Uint8Array> => {
+    signal?.throwIfAborted();
+    return model.readTensor(name);
+  };
   const write = async (name: string, data: Uint8Array | Float32Array, skip = 0) => {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     await writeAt(handle, bytes, plan.packed.get(name)!.offset + skip);
   };
   for (const { name, tensor } of plan.vectors) {
-    await write(name, unpackFloats(tensor.type, await model.readTensor(tensor.name)));
+    await write(name, unpackFloats(tensor.type, await read(tensor.name)));
   }
-  for (const linear of plan.linears) await writeLinear(model, linear, headSize, write);
+  for (const linear of plan.linears) await writeLinear(linear, headSize, read, write);
 }
 
 /** All of the bytes: a full disk, for one, may take a part before it fails. */
@@ -34,15 +44,15 @@ export async function writeAt(handle: Pick<FileHandle, 'write'>, bytes: Uint8Arr
 }
 
 async function writeLinear(
-  model: GgufFile,
   linear: Linear,
   headSize: number,
+  read: (tensor: string) => Promise<Uint8Array>,
   write: (name: string, data: Uint8Array | Float32Array, skip: number) => Promise<void>,
 ): Promise<void> {
   let quantBytes = 0;
   let floatBytes = 0;
   for (const { tensor, rotary } of linear.sources) {
-    const stored: Uint8Array = await model.readTensor(tensor.name);
+    const stored = await read(tensor.name);
     const raw = rotary ? unpermuteRotaryRows(stored, stored.length / tensor.shape[1]!, headSize) : stored;
     if (linear.format === 'fp32') {
       const floats = unpackFloats(tensor.type, raw);

@@ -48,11 +48,15 @@ export class ShardEngine {
     this.samplingBuffers = new SamplingBuffers(this.isTail ? model.vocabSize : 0);
   }
 
-  /** @throws PangalacticError when the file cannot be served or is no longer the one that was planned */
+  /**
+   * @param signal gives up between two tensors, with its reason
+   * @throws PangalacticError when the file cannot be served or is no longer the one that was planned
+   */
   static async open(
     spec: ShardSpec,
     { threads, cacheDir, inPlace, profilePrefix }: EngineOptions,
     onProgress: (fraction: number) => void,
+    signal?: AbortSignal,
   ): Promise<ShardEngine> {
     const file = await GgufFile.open(spec.modelPath);
     const cache = new WeightCache(cacheDir);
@@ -64,8 +68,9 @@ export class ShardEngine {
       const description = describeModel(file.header);
       const compiled = await compileShard({
         ...{ model: file, description, fingerprint, layers, positions: spec.contextLength },
-        ...{ sentinel: inPlace, cache, onProgress },
+        ...{ sentinel: inPlace, cache, onProgress, signal },
       });
+      signal?.throwIfAborted();
       const { graph, weightFolder } = compiled;
       const session = await openGraphSession(graph, { threads, weightFolder, profilePrefix });
       const { kvHeads, headSize } = description;
