@@ -8,6 +8,7 @@ import { READINESS_CHECKS } from '@pangalactic/lifecycle';
 import type { ReadinessCheck } from '@pangalactic/lifecycle';
 import { loggingModule, metricsModule } from '@pangalactic/observability';
 import { GenerationService } from './generation/generation.service';
+import { SlicedWork } from './generation/sliced-work';
 import { RouteReadiness } from './health/route-readiness';
 import { RequestTracker } from './http/request-tracker';
 import { GatewayMetrics } from './metrics/gateway-metrics';
@@ -41,6 +42,7 @@ export class GatewayModule {
         PipelineDispatcher,
         NodeClients,
         ModelCache,
+        SlicedWork,
         GenerationService,
         CompletionResponder,
         RouteReadiness,

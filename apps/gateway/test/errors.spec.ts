@@ -110,6 +110,22 @@ describe('errors have the shape of OpenAI', () => {
     expect(gateway.cluster.calls).toHaveLength(calls);
   });
 
+  it('a prompt that is too long by its length alone, before it is tokenised', async () => {
+    const text = 'x'.repeat(1_000_000);
+    const bodies: [string, object][] = [
+      ['/v1/completions', { prompt: text }],
+      ['/v1/chat/completions', { messages: [{ role: 'user', content: text }] }],
+    ];
+    for (const [path, fields] of bodies) {
+      const response = await post(gateway.url, path, { model: CHAT.model, ...fields }, { headers: authorized });
+      expect(await failure(response)).toMatchObject({
+        status: 400,
+        code: 'context_length_exceeded',
+        message: expect.stringMatching(/512 tokens.* at least 714\d\d tokens/) as string,
+      });
+    }
+  });
+
   it('the context error has both numbers', async () => {
     const prompt = Array<number>(700).fill(5);
     const response = await post(gateway.url, '/v1/completions', { model: CHAT.model, prompt }, { headers: authorized });
