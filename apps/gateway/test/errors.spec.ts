@@ -45,6 +45,15 @@ describe('errors have the shape of OpenAI', () => {
     });
   });
 
+  it.each([
+    ['messages', '['.repeat(100_000) + ']'.repeat(100_000)],
+    ['tools', '['.repeat(100_000) + ']'.repeat(100_000)],
+    ['stop', '{"a":'.repeat(50_000) + '1' + '}'.repeat(50_000)],
+  ])('%s nested as deeply as a body can be', async (field, nested) => {
+    const body = `{"model":"pangalactic-nano","messages":[{"role":"user","content":"Hi"}],"${field}":${nested}}`;
+    expect(await failure(await send('/v1/chat/completions', body, json))).toMatchObject({ status: 400, param: field });
+  });
+
   it('an empty body', async () => {
     expect(await failure(await send('/v1/chat/completions', '', json))).toMatchObject({
       status: 400,
