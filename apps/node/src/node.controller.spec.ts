@@ -6,8 +6,10 @@ import { readGgufHeader } from '@pangalactic/models';
 import { until } from '@pangalactic/testing';
 import { connectNode } from '@pangalactic/transport';
 import { afterEach, describe, expect, it } from 'vitest';
+import { ModelInventory } from './models/model-inventory.service';
 import { complete, failure, firstToken, generateRequest, GREEDY, open } from './testing/generate';
 import { HeldProvider } from './testing/held-provider';
+import { writeWithLargeHeader } from './testing/large-header';
 import { loadPipeline, TestNode, type TestNodeOptions } from './testing/test-node';
 
 describe('NodeController', () => {
@@ -150,6 +152,44 @@ describe('NodeController', () => {
       await start();
       await expect(node.client.readModelHeader({ fingerprint: 'other' }).next()).rejects.toMatchObject({
         code: 'model_not_found',
+      });
+    });
+
+    describe('of many messages', () => {
+      const MEBIBYTES = 16;
+
+      const startWithLargeHeader = async () => {
+        await start();
+        await writeWithLargeHeader(MODEL, join(node.config.modelDirectory, 'large.gguf'), MEBIBYTES);
+        const inventory = node.app.get(ModelInventory);
+        await inventory.rescan();
+        return inventory.inventory.models.find(({ id }) => id === 'large')!.fingerprint;
+      };
+
+      it('waits for a slow reader, which gets every byte, while it serves others', async () => {
+        const fingerprint = await startWithLargeHeader();
+        const slow = node.client.readModelHeader({ fingerprint });
+        const first = await slow.next();
+        const chunks = first.done ? [] : [first.value.data];
+        await loadPipeline([node]);
+        expect((await complete(node)).ids).toHaveLength(16);
+        for await (const { data } of slow) chunks.push(data);
+        const bytes = Buffer.concat(chunks);
+        expect(bytes.length).toBeGreaterThan(MEBIBYTES * 2 ** 20);
+        const file = await readFile(join(node.config.modelDirectory, 'large.gguf'));
+        expect(bytes.equals(file.subarray(0, bytes.length))).toBe(true);
+      });
+
+      it('ends at its deadline and serves the next one', async () => {
+        const fingerprint = await startWithLargeHeader();
+        const read = async (deadlineMs: number) => {
+          let bytes = 0;
+          for await (const { data } of node.client.readModelHeader({ fingerprint }, { deadlineMs }))
+            bytes += data.length;
+          return bytes;
+        };
+        await expect(read(5)).rejects.toMatchObject({ code: 'deadline_exceeded' });
+        expect(await read(10_000)).toBeGreaterThan(MEBIBYTES * 2 ** 20);
       });
     });
 

@@ -21,6 +21,8 @@ export class Vocabulary {
   readonly size: number;
   readonly bosId: number | undefined;
   readonly unknownId: number;
+  /** In UTF-16 units: what one token stands for is never longer. */
+  readonly longestToken: number;
   /** What stands around a text that is tokenised with its special tokens. */
   readonly sequenceStart: readonly number[];
   readonly sequenceEnd: readonly number[];
@@ -43,6 +45,8 @@ export class Vocabulary {
     this.size = texts.length;
     // llama.cpp's name for a piece without text: no input contains it by accident.
     this.texts = texts.map((text, id) => text || `[EMPTY_${id}]`);
+    // At least a surrogate pair: that is what an unknown token may stand for.
+    this.longestToken = this.texts.reduce((longest, text) => Math.max(longest, text.length), 2);
     this.ranks = ranksOf(
       readTokenNumbers(header.metadata, 'scores', this.size) ?? new Array<number>(this.size).fill(0),
     );
