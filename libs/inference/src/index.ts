@@ -1,6 +1,7 @@
 export * from './inference-provider';
 export * from './batching/batch-scheduler';
 export * from './batching/batch-scheduler.types';
+export * from './batching/micro-batches';
 export { PREFILL_CHUNK_TOKENS } from './batching/prompt-chunks';
 export { completionLimit } from './batching/sequence';
 export * from './mock/mock-provider';

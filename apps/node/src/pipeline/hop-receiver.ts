@@ -23,7 +23,8 @@ export class HopReceiver {
     if (step) {
       const tokens = step.rows.reduce((sum, row) => sum + row.count, 0);
       const hidden = float32FromBytes(step.hidden, tokens * hiddenSize);
-      return { kind: 'step', step: step.step, input: { rows: step.rows, hidden }, timings: step.timings };
+      const input = { rows: step.rows, hidden };
+      return { kind: 'step', step: step.step, input, arrivedAt: performance.now(), timings: step.timings };
     }
     if (start) {
       const { sampling } = start;

@@ -41,7 +41,13 @@ describe('a hop', () => {
     expect(receiver.open(first)).toEqual({ pipelineId: 'p1', stage: 4 });
     expect(rest.map((message) => receiver.message(message, HIDDEN_SIZE))).toEqual([
       ...commands.map((command) => ({ kind: 'command', command })),
-      { kind: 'step', step: 9, input: { rows, hidden }, timings: [{ waitMs: 2, computeMs: 1 }] },
+      {
+        kind: 'step',
+        step: 9,
+        input: { rows, hidden },
+        arrivedAt: expect.any(Number) as number,
+        timings: [{ waitMs: 2, computeMs: 1 }],
+      },
     ]);
   });
 

@@ -2,6 +2,7 @@ import type { PangalacticError, StepResult, TokenLogprobs } from '@pangalactic/c
 import {
   type BatchScheduler,
   type HeadMessage,
+  MicroBatches,
   type SequenceEvent,
   type SequenceId,
   type SequenceRequest,
@@ -30,6 +31,7 @@ export interface HeadObserver {
 export class PipelineHead {
   private readonly listeners = new Map<SequenceId, SequenceListener>();
   private readonly profile = new PipelineProfile();
+  private readonly microBatches: MicroBatches;
   private feeding = false;
 
   constructor(
@@ -37,7 +39,9 @@ export class PipelineHead {
     private readonly runner: StageRunner,
     private readonly watchdog: StepWatchdog,
     private readonly observer: HeadObserver,
-  ) {}
+  ) {
+    this.microBatches = new MicroBatches(scheduler.stages);
+  }
 
   /** @throws PangalacticError `queue_full`, `pipeline_broken` */
   submit(request: SequenceRequest, listener: SequenceListener): SequenceId {
@@ -67,7 +71,7 @@ export class PipelineHead {
     try {
       const events = this.scheduler.onResult(result);
       this.watchdog.answered();
-      this.observer.onProfile(this.profile.answered(result.timings, performance.now()));
+      this.observe(this.profile.answered(result.timings, performance.now()));
       for (const event of events) this.tell(event);
       this.feed();
     } catch (error) {
@@ -82,6 +86,13 @@ export class PipelineHead {
     this.listeners.clear();
   }
 
+  private observe(profile: StepProfile): void {
+    this.observer.onProfile(profile);
+    if (profile.phase !== 'decode') return;
+    this.microBatches.observe(profile);
+    this.scheduler.microBatches = this.microBatches.count;
+  }
+
   private feed(): void {
     if (!this.feeding) this.feedAll().catch((error: unknown) => this.observer.onFailure(error));
   }
@@ -93,7 +104,7 @@ export class PipelineHead {
       for (let message = this.scheduler.next(); message; message = this.scheduler.next()) {
         if (message.kind === 'step') {
           this.watchdog.sent(message);
-          this.profile.sent(performance.now());
+          this.profile.sent(message.phase, performance.now());
         }
         if (message.kind === 'start') this.listeners.get(message.sequenceId)?.accepted(message.cachedTokens);
         await this.runner.push(toStageMessage(message));
@@ -123,7 +134,7 @@ function toStageMessage(message: HeadMessage): StageMessage {
       return { kind: 'command', command: message };
     case 'step':
       return {
-        ...{ kind: 'step', step: message.step, timings: [] },
+        ...{ kind: 'step', step: message.step, arrivedAt: performance.now(), timings: [] },
         input: { rows: message.rows, tokenIds: message.tokenIds },
       };
   }

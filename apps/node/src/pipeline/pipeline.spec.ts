@@ -119,6 +119,24 @@ describe('Pipeline', () => {
     expect(copied).toEqual(await complete(head, { ...branch, pipelineId: 'colder' }));
   });
 
+  it('keeps more groups in flight over slow hops', async () => {
+    const [head, tail] = (await start(2, { provider: () => new MockProvider({ layerDelayMs: 2 }) })) as [
+      TestNode,
+      TestNode,
+    ];
+    const spec = await pipelineSpec([head, tail]);
+    const tunnelled = await TunnelledPipeline.of(spec, { delayMs: 15 });
+    try {
+      await loadSpecs([head, tail], tunnelled.specs);
+      await Promise.all(
+        Array.from({ length: 8 }, (_, seed) => complete(head, { promptIds: [1 + seed, 2], maxTokens: 24, seed })),
+      );
+      expect(headOf(head)?.microBatches).toBeGreaterThan(4);
+    } finally {
+      tunnelled.close();
+    }
+  });
+
   it('ends with stop at an end-of-generation token', async () => {
     const [head] = await start(1, { provider: () => new MockProvider({ layerDelayMs: 0, endAtIndex: 3 }) });
     await loadPipeline([head]);
