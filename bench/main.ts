@@ -2,18 +2,20 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { repositoryRoot } from '@pangalactic/contracts';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { LlamaCppPeer, peerAvailable } from '@pangalactic/testing';
 import { describeMachine } from './machine';
 import { deliveredCores, QUIET_CORES } from './noise';
 import { type Round, type Row, ROWS, type Subjects } from './rows';
 import { ServedModel } from './served-model';
 import { smoke } from './smoke';
+import { STUDIES } from './studies';
 import { median, relativeSpread } from './statistics';
 import { tinyLlamaFile } from './tinyllama';
 
 interface Flags {
   readonly smoke?: true;
+  readonly study?: string;
   readonly rounds: string;
   readonly only?: string;
 }
@@ -34,6 +36,7 @@ async function main(): Promise<void> {
       'Speed as ratios: against llama.cpp, and against ourselves, on a generated model of TinyLlama 1.1B shape.',
     )
     .option('--smoke', 'one engine on a small model, a few seconds')
+    .addOption(new Option('--study <name>', 'a measurement behind a decision record').choices(Object.keys(STUDIES)))
     .option('--rounds <count>', 'rounds of each row', '5')
     .option('--only <text>', 'rows whose name contains this')
     .parse()
@@ -41,6 +44,8 @@ async function main(): Promise<void> {
   const machine = describeMachine();
   console.log(machine);
   if (flags.smoke) return store('smoke', { machine, rates: await smoke(availableParallelism()) });
+  const study = STUDIES[flags.study ?? ''];
+  if (flags.study && study) return store(flags.study, { machine, ...(await study()) });
 
   const rows = ROWS.filter(({ name }) => name.includes(flags.only ?? ''));
   const cores: number[] = [];

@@ -34,6 +34,11 @@ export class FaultProxy {
     return `127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
+  /** For what comes from now on. */
+  change(conditions: LinkConditions): void {
+    for (const direction of Object.values(this.directions)) direction.conditions = conditions;
+  }
+
   /** Nothing passes any more while connections stay open, as when packets are lost. Default: in both directions. */
   stall(...directions: Direction[]): void {
     for (const direction of this.either(directions)) direction.stall();

@@ -18,7 +18,7 @@ export class LinkDirection {
   private stalled = false;
   private readonly pumps = new Set<Pump>();
 
-  constructor(private readonly conditions: LinkConditions) {}
+  constructor(public conditions: LinkConditions) {}
 
   get isStalled(): boolean {
     return this.stalled;

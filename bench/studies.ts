@@ -1,0 +1,6 @@
+import { measureActivationFormats } from './activation-formats';
+
+/** Measurements behind a decision record, by the name of the option `--study`. */
+export const STUDIES: Readonly<Record<string, () => object | Promise<object>>> = {
+  'activation-formats': measureActivationFormats,
+};
