@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { repositoryRoot } from '@pangalactic/contracts';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { LlamaCppPeer, peerAvailable } from '@pangalactic/testing';
 import { BareEngine } from './bare-engine';
 import { describeMachine } from './machine';
@@ -11,12 +11,14 @@ import { profile } from './profile';
 import { type Round, type Row, ROWS, type Subjects } from './rows';
 import { ServedModel } from './served-model';
 import { smoke } from './smoke';
+import { STUDIES } from './studies';
 import { median, relativeSpread } from './statistics';
 import { tinyLlamaFile } from './tinyllama';
 
 interface Flags {
   readonly smoke?: true;
   readonly profile?: true;
+  readonly study?: string;
   readonly rounds: string;
   readonly only?: string;
 }
@@ -38,6 +40,7 @@ async function main(): Promise<void> {
     )
     .option('--smoke', 'one engine on a small model, a few seconds')
     .option('--profile', 'where the engine spends a step, by operator')
+    .addOption(new Option('--study <name>', 'a measurement behind a decision record').choices(Object.keys(STUDIES)))
     .option('--rounds <count>', 'rounds of each row', '5')
     .option('--only <text>', 'rows whose name contains this')
     .parse()
@@ -46,6 +49,8 @@ async function main(): Promise<void> {
   console.log(machine);
   if (flags.smoke) return store('smoke', { machine, rates: await smoke(availableParallelism()) });
   if (flags.profile) return store('profile', { machine, phases: await profile(availableParallelism()) });
+  const study = STUDIES[flags.study ?? ''];
+  if (flags.study && study) return store(flags.study, { machine, ...(await study()) });
 
   const rows = ROWS.filter(({ name }) => name.includes(flags.only ?? ''));
   const cores: number[] = [];

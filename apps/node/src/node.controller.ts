@@ -14,7 +14,7 @@ import {
   toPangalacticError,
 } from '@pangalactic/contracts';
 import { DrainCoordinator } from '@pangalactic/lifecycle';
-import { type Duplex, handleDuplex, streamResponse } from '@pangalactic/transport';
+import { activationCodec, type Duplex, handleDuplex, streamResponse } from '@pangalactic/transport';
 import type { Observable } from 'rxjs';
 import { GenerationService } from './generation/generation.service';
 import { headerChunks } from './models/header-chunks';
@@ -75,10 +75,15 @@ export class NodeController {
 
   private async serveHop(channel: Duplex<HopResponse, HopRequest>): Promise<void> {
     const receiver = new HopReceiver();
-    const { pipelineId, stage } = receiver.open(await this.firstMessage(channel));
+    const { pipelineId, stage, activationFormat } = receiver.open(await this.firstMessage(channel));
     const pipeline = this.pipelines.require(pipelineId);
     if (stage !== pipeline.assignment.stage || pipeline.assignment.isHead) {
       throw new PangalacticError('invalid_request', `this node does not take a hop as stage ${stage} of ${pipelineId}`);
+    }
+    const expected = activationCodec(pipeline.assignment.spec.activationFormat).name;
+    const { name } = activationCodec(activationFormat);
+    if (name !== expected) {
+      throw new PangalacticError('invalid_request', `stage ${stage} of ${pipelineId} takes ${expected}, not ${name}`);
     }
     await pipeline.serveHop(channel, receiver);
   }

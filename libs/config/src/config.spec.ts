@@ -143,6 +143,14 @@ const CASES: readonly Case[] = [
     ],
     bad: [...BAD_NUMBERS, '.', '1.2.3', '1048577'],
   }),
+  node('NODE_ACTIVATION_FORMAT', 'activationFormat', {
+    unset: 'f32',
+    good: [
+      ['f16', 'f16'],
+      ['int8', 'int8'],
+    ],
+    bad: ['f8', 'INT8'],
+  }),
   node('NODE_INFERENCE_BACKEND', 'inferenceBackend', {
     unset: 'transformers',
     good: [['mock', 'mock']],

@@ -55,6 +55,12 @@ export const NODE_VARIABLES = {
     'intra-op threads of the engine',
     availableCores,
   ),
+  activationFormat: variable(
+    'NODE_ACTIVATION_FORMAT',
+    oneOf('f32', 'f16', 'int8'),
+    'f32',
+    'least precise format in which hidden states may travel between stages; a pipeline takes the most precise of its nodes',
+  ),
   drainTimeoutMs: variable(
     'NODE_DRAIN_TIMEOUT_S',
     seconds({ min: 0, max: 86_400 }),

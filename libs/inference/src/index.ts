@@ -1,6 +1,7 @@
 export * from './inference-provider';
 export * from './batching/batch-scheduler';
 export * from './batching/batch-scheduler.types';
+export * from './batching/micro-batches';
 export { completionLimit } from './batching/sequence';
 export * from './mock/mock-provider';
 export type { MockOptions } from './mock/mock-shard';

@@ -1,4 +1,11 @@
-import type { ModelInfo, PipelineFault, PipelineSpec, RejectedModel, StageTimes } from '@pangalactic/contracts';
+import type {
+  ActivationFormat,
+  ModelInfo,
+  PipelineFault,
+  PipelineSpec,
+  RejectedModel,
+  StageTimes,
+} from '@pangalactic/contracts';
 
 /** All times are milliseconds of one clock that never jumps, anchored to the Unix epoch when the hub starts. */
 export type Milliseconds = number;
@@ -18,6 +25,8 @@ export interface NodeIdentity {
   readonly simulated: boolean;
   readonly memoryBytes: number;
   readonly version: string;
+  /** The least precise in which it lets hidden states travel; absent: f32. */
+  readonly activationFormat?: ActivationFormat | undefined;
 }
 
 /** REQUESTED: a load command was sent and the node has not answered yet. */

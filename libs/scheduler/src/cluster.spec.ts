@@ -1,4 +1,4 @@
-import { ShardState } from '@pangalactic/contracts';
+import { type ActivationFormat, ShardState } from '@pangalactic/contracts';
 import { describe, expect, it } from 'vitest';
 import { viewCluster } from './cluster-view';
 import { routes } from './routes';
@@ -35,6 +35,20 @@ describe('a pipeline', () => {
       'pipeline_loading',
       'pipeline_ready',
     ]);
+  });
+
+  it('lets hidden states travel in the most precise format of its nodes', () => {
+    const cluster = new SimulatedCluster({ models: ['nano'], stages: 2 });
+    const [f32, f16, int8] = [1, 2, 3] as ActivationFormat[];
+    cluster.start('a', { activationFormat: int8 });
+    cluster.start('b', { activationFormat: f16 });
+    const formatOf = (id: string) => cluster.state.pipelines.get(id)!.spec.activationFormat;
+    expect(formatOf('nano-1-1')).toBe(f16);
+    cluster.start('c');
+    cluster.kill('b');
+    cluster.breakPipeline('nano-1-1', 'hop to b closed');
+    expect(nodesOf(cluster, 'nano-1-2')).toEqual(['a', 'c']);
+    expect(formatOf('nano-1-2')).toBe(f32);
   });
 
   it('is not READY while only the stages behind the head are', () => {

@@ -1,6 +1,6 @@
-import type { ModelInfo, PipelineSpec } from '@pangalactic/contracts';
+import { ActivationFormat, type ModelInfo, type PipelineSpec } from '@pangalactic/contracts';
 import { usedBytes, type ClusterNode, type ClusterState, type Deployment } from './cluster-state';
-import { planPipeline, type Candidate } from './plan-pipeline';
+import { planPipeline, type Candidate, type PlannedPipeline } from './plan-pipeline';
 
 export type Placement = { readonly pipeline: PipelineSpec } | { readonly reason: string };
 
@@ -34,10 +34,17 @@ export function planDeployment(deployment: Deployment, state: ClusterState, disr
       continue;
     }
     const id = `${modelId}-${state.term}-${state.pipelinesPlanned + 1}`;
-    return { pipeline: { id, modelId, fingerprint: model.fingerprint, ...plan } };
+    const activationFormat = commonFormat(plan, state);
+    return { pipeline: { id, modelId, fingerprint: model.fingerprint, ...plan, activationFormat } };
   }
   if (reasons.length === 0) reasons.push(`no connected node has ${modelId}`);
   return { reason: [...reasons, ...busy].join('; ') };
+}
+
+/** The most precise of those that the nodes allow. Formats are numbered from precise to coarse. */
+function commonFormat({ stages }: PlannedPipeline, state: ClusterState): ActivationFormat {
+  const formats = stages.map(({ nodeId }) => state.nodes.get(nodeId)?.activationFormat);
+  return Math.min(...formats.map((format) => format ?? ActivationFormat.ACTIVATION_FORMAT_F32));
 }
 
 function candidateOf(node: ClusterNode, state: ClusterState, disregarding: string | undefined): Candidate {

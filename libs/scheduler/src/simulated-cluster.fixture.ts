@@ -1,4 +1,10 @@
-import { ShardState, type ModelInfo, type PipelineSpec, type ShardStatus } from '@pangalactic/contracts';
+import {
+  type ActivationFormat,
+  ShardState,
+  type ModelInfo,
+  type PipelineSpec,
+  type ShardStatus,
+} from '@pangalactic/contracts';
 import { advance } from './advance';
 import type { ClusterChange } from './cluster-change';
 import type { Beat, Decision, Observation } from './cluster-event';
@@ -37,6 +43,7 @@ interface SimulatedNode {
   readonly id: string;
   address: string;
   readonly memoryBytes: number;
+  readonly activationFormat: ActivationFormat | undefined;
   models: ModelInfo[];
   running: boolean;
   sessionId: number;
@@ -63,13 +70,17 @@ export class SimulatedCluster {
   }
 
   /** A node process starts and registers, holding nothing. */
-  start(id: string, options: { memoryBytes?: number; models?: ModelInfo[]; address?: string } = {}): void {
+  start(
+    id: string,
+    options: { memoryBytes?: number; models?: ModelInfo[]; address?: string; activationFormat?: ActivationFormat } = {},
+  ): void {
     const before = this.nodes.get(id);
     this.nodes.set(id, {
       id,
       address: options.address ?? before?.address ?? `${id}:7200`,
       memoryBytes: options.memoryBytes ?? before?.memoryBytes ?? 1e9,
       models: options.models ?? before?.models ?? [modelInfo()],
+      activationFormat: options.activationFormat,
       running: true,
       sessionId: 0,
       shards: new Map(),
@@ -93,6 +104,7 @@ export class SimulatedCluster {
         simulated: false,
         memoryBytes: node.memoryBytes,
         version: '1',
+        activationFormat: node.activationFormat,
       },
       inventory: { models: node.models, rejected: [] },
       shards: [...node.shards].map(([pipelineId, state]) => shardStatus(pipelineId, state)),

@@ -9,5 +9,7 @@ export * from './gguf/random-model';
 export * from './gguf/write-gguf';
 export { AppProcess, describeExit, type AppName, type AppProcessSpec, type ProcessExit } from './processes/app-process';
 export * from './seeded-random';
+export { FaultProxy, type Direction } from './network/fault-proxy';
+export type { LinkConditions } from './network/link-direction';
 export * from './until';
 export * from './llama-cpp-peer';

@@ -60,12 +60,22 @@ export class NodeSessionService {
     session.send({
       registered: { clusterId, term, heartbeatIntervalMs: Math.ceil(this.config.heartbeatTimeoutMs / 3) },
     });
-    const { nodeId: id, address, computeType, simulated, memoryBytes, version, inventory, shards } = registration;
+    const {
+      nodeId: id,
+      address,
+      computeType,
+      simulated,
+      memoryBytes,
+      version,
+      inventory,
+      shards,
+      activationFormat,
+    } = registration;
     await this.reconciler.submit({
       kind: 'node_registered',
       at: this.clock.now(),
       sessionId: session.id,
-      identity: { id, address, computeType, simulated, memoryBytes, version },
+      identity: { id, address, computeType, simulated, memoryBytes, version, activationFormat },
       inventory,
       shards,
     });

@@ -1,5 +1,5 @@
 import { createServer } from 'node:net';
-import { ShardState, type ModelInfo, type NodeSessionRequest } from '@pangalactic/contracts';
+import { ActivationFormat, ShardState, type ModelInfo, type NodeSessionRequest } from '@pangalactic/contracts';
 import { DrainCoordinator } from '@pangalactic/lifecycle';
 import { freePort } from '@pangalactic/testing';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -35,6 +35,11 @@ describe('a node session', () => {
     ['an id that is no name', registerMessage('a/b'), /^node_id "a\/b": allowed: /],
     ['no address', registerMessage('a', { address: '' }), /^address "" of a: allowed: host:port$/],
     ['no memory', registerMessage('a', { memoryBytes: 0 }), /^memory_bytes 0 of a: allowed: more than 0$/],
+    [
+      'an activation format that nobody speaks',
+      registerMessage('a', { activationFormat: ActivationFormat.ACTIVATION_FORMAT_UNSPECIFIED }),
+      /^activation format 0: allowed are 1 \(f32\), 2 \(f16\), 3 \(int8\)$/,
+    ],
     ['a model without layers', model({ layers: 0, layerBytes: [] }), /^model nano: 0 layers: allowed: 1 to 10000$/],
     ['sizes that do not add up', model({ layerBytes: [1, 2] }), /^model nano: 2 layer_bytes for 6 layers$/],
     ['a model without heads', model({ heads: 0 }), /^model nano: heads 0: allowed: 1 or more$/],

@@ -8,6 +8,7 @@ import {
   type Register,
   type ShardStatus,
 } from '@pangalactic/contracts';
+import { activationCodec } from '@pangalactic/transport';
 
 /** As NODE_ID allows; also a valid part of a key of the state repository. */
 const NODE_ID = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/;
@@ -30,13 +31,15 @@ export interface Registration extends Register {
 /** The first message of a session, checked. @throws PangalacticError `invalid_request` */
 export function readRegistration({ register }: NodeSessionRequest): Registration {
   if (!register) throw invalid('the first message of a node session must be Register');
-  const { nodeId, address, memoryBytes, shards, inventory = { models: [], rejected: [] } } = register;
+  const { nodeId, address, memoryBytes, shards, activationFormat, inventory = { models: [], rejected: [] } } = register;
   if (!NODE_ID.test(nodeId)) {
     throw invalid(`node_id ${JSON.stringify(nodeId)}: allowed: 1 to 253 letters, digits, dots, hyphens, underscores`);
   }
   if (!parseAddress(address)) throw invalid(`address ${JSON.stringify(address)} of ${nodeId}: allowed: host:port`);
   if (!(memoryBytes > 0)) throw invalid(`memory_bytes ${memoryBytes} of ${nodeId}: allowed: more than 0`);
   if (shards.length > MAX_SHARDS) throw invalid(`${shards.length} shards on ${nodeId}: allowed: ${MAX_SHARDS}`);
+  // The planner picks from what the nodes allow, so what nobody can speak must not come in.
+  activationCodec(activationFormat);
   shards.forEach(checkShardStatus);
   checkInventory(inventory);
   return { ...register, inventory };

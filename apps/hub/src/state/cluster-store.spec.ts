@@ -1,3 +1,4 @@
+import { ActivationFormat } from '@pangalactic/contracts';
 import { restoreCluster, type ClusterState, type Pipeline } from '@pangalactic/scheduler';
 import { SqliteStateRepository } from '@pangalactic/state';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -10,7 +11,8 @@ const settings = { heartbeatTimeoutMs: 1_000, wanted: { models: ['nano'], stages
 
 function pipeline(id: string): Pipeline {
   const stages = [{ nodeId: 'a', address: 'a:7200', layers: { from: 0, to: 6 }, memoryBytes: 10 }];
-  const spec = { id, modelId: 'nano', fingerprint: 'f', stages, contextLength: 256, maxSequences: 8 };
+  const activationFormat = ActivationFormat.ACTIVATION_FORMAT_F16;
+  const spec = { id, modelId: 'nano', fingerprint: 'f', stages, contextLength: 256, maxSequences: 8, activationFormat };
   return { spec, state: 'READY', since: 1.5, reason: '' };
 }
 
@@ -32,6 +34,7 @@ describe('the stored cluster', () => {
       simulated: index % 2 === 0,
       memoryBytes: 1e9,
       version: '1',
+      activationFormat: ActivationFormat.ACTIVATION_FORMAT_INT8,
     }));
     const stored = { nodes, deployments: ['nano'], pipelines: [pipeline('nano-1-1'), pipeline('nano-1-2')] };
     const full = restoreCluster(stored, { ...settings, term: empty.term }, 0);

@@ -97,8 +97,9 @@ function writesBetween(before: ClusterState, after: ClusterState): Write[] {
   return writes;
 }
 
-function identityOf({ id, address, computeType, simulated, memoryBytes, version }: ClusterNode): NodeIdentity {
-  return { id, address, computeType, simulated, memoryBytes, version };
+function identityOf(node: ClusterNode): NodeIdentity {
+  const { id, address, computeType, simulated, memoryBytes, version, activationFormat } = node;
+  return { id, address, computeType, simulated, memoryBytes, version, activationFormat };
 }
 
 /** Entries stand for themselves, so a large change may be written in several commits. */

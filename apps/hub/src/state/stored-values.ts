@@ -1,9 +1,12 @@
-import { PangalacticError } from '@pangalactic/contracts';
+import { ActivationFormat, PangalacticError } from '@pangalactic/contracts';
 import type { NodeIdentity, Pipeline } from '@pangalactic/scheduler';
 import { z } from 'zod';
 
 const text = z.string();
 const count = z.number().int().nonnegative();
+
+/** Absent in what hubs wrote before there was a choice. */
+const activationFormat = z.enum(ActivationFormat).optional();
 
 const nodeIdentity: z.ZodType<NodeIdentity> = z.object({
   id: text.min(1),
@@ -12,6 +15,7 @@ const nodeIdentity: z.ZodType<NodeIdentity> = z.object({
   simulated: z.boolean(),
   memoryBytes: count,
   version: text,
+  activationFormat,
 });
 
 const pipeline: z.ZodType<Pipeline> = z.object({
@@ -31,6 +35,7 @@ const pipeline: z.ZodType<Pipeline> = z.object({
       .min(1),
     contextLength: count,
     maxSequences: count,
+    activationFormat,
   }),
   state: z.enum(['PLANNED', 'LOADING', 'READY', 'DRAINING', 'GONE', 'BROKEN']),
   since: z.number(),

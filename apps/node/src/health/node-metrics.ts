@@ -46,8 +46,10 @@ export class NodeMetrics {
     this.steps.observe({ phase }, computeMs / 1_000);
   }
 
-  profile({ hopTransferMs, availableMs, computingMs }: StepProfile): void {
-    this.hopTransfer.observe(hopTransferMs / 1_000);
+  profile({ computeMs, transferMs, availableMs }: StepProfile): void {
+    const computingMs = sum(computeMs, (ms) => ms);
+    // As many ways as stages: the one of the result counts.
+    this.hopTransfer.observe(transferMs / Math.max(1, computeMs.length) / 1_000);
     this.stageSeconds.inc({ state: 'computing' }, computingMs / 1_000);
     this.stageSeconds.inc({ state: 'bubble' }, Math.max(0, availableMs - computingMs) / 1_000);
   }

@@ -15,7 +15,7 @@ import {
   toPangalacticError,
 } from '@pangalactic/contracts';
 import { DrainCoordinator } from '@pangalactic/lifecycle';
-import { Backoff, connectHub, type Duplex, type HubClient } from '@pangalactic/transport';
+import { ACTIVATION_FORMATS, Backoff, connectHub, type Duplex, type HubClient } from '@pangalactic/transport';
 import { ModelInventory } from '../models/model-inventory.service';
 import { PipelineRegistry } from '../pipeline/pipeline-registry.service';
 import { advertisedAddress } from './advertised-address';
@@ -146,7 +146,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
   }
 
   private async registration(): Promise<Register> {
-    const { gpuComputeType, simulatedVramBytes } = this.config;
+    const { gpuComputeType, simulatedVramBytes, activationFormat } = this.config;
     const constrainedBytes = process.constrainedMemory();
     return {
       nodeId: this.identity.id,
@@ -159,6 +159,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
       shards: this.pipelines.statuses(),
       clusterId: this.fence.clusterId,
       term: this.fence.term,
+      activationFormat: ACTIVATION_FORMATS[activationFormat],
     };
   }
 

@@ -1,4 +1,11 @@
-import { type HopRequest, type HopResponse, type PipelineSpec, ShardState, type Step } from '@pangalactic/contracts';
+import {
+  ActivationFormat,
+  type HopRequest,
+  type HopResponse,
+  type PipelineSpec,
+  ShardState,
+  type Step,
+} from '@pangalactic/contracts';
 import { MockProvider } from '@pangalactic/inference';
 import type { Duplex } from '@pangalactic/transport';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -119,6 +126,16 @@ describe('the data plane of a tail', () => {
     await open();
     await act();
     expect((await fault()).reason).toMatch(reason);
+  });
+
+  it('takes no hop in another activation format than it was told', async () => {
+    const activationFormat = ActivationFormat.ACTIVATION_FORMAT_F16;
+    await send({ open: { pipelineId: 'p1', stage: 1, activationFormat } });
+    await expect(hop.next()).rejects.toMatchObject({
+      code: 'invalid_request',
+      message: 'stage 1 of p1 takes f32, not f16',
+    });
+    expect(tail.status('p1')?.state).toBe(ShardState.SHARD_STATE_READY);
   });
 
   it.each<[string, () => Promise<void>, RegExp]>([

@@ -2,7 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { feedStage } from './feed-stage';
 import type { StageMessage } from './stage-message';
 
-const step = (number: number): StageMessage => ({ kind: 'step', step: number, input: { rows: [] }, timings: [] });
+const step = (number: number): StageMessage => ({
+  ...{ kind: 'step', step: number, arrivedAt: 0 },
+  ...{ input: { rows: [] }, timings: [] },
+});
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('feedStage', () => {

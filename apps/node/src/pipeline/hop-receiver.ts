@@ -1,5 +1,5 @@
 import { PangalacticError, type HopOpen, type HopRequest } from '@pangalactic/contracts';
-import { float32FromBytes } from '@pangalactic/transport';
+import type { ActivationCodec } from '@pangalactic/transport';
 import { FaultReport } from './pipeline-fault';
 import type { StageMessage } from './stage-message';
 
@@ -17,13 +17,14 @@ export class HopReceiver {
    * @throws FaultReport for the last message of a pipeline that broke
    * @throws PangalacticError `invalid_frame` for a gap, a message out of place or a tensor of the wrong size
    */
-  message(request: HopRequest, hiddenSize: number): StageMessage {
+  message(request: HopRequest, activations: ActivationCodec, hiddenSize: number): StageMessage {
     this.follow(request);
     const { start, copy, release, step, fault } = request;
     if (step) {
       const tokens = step.rows.reduce((sum, row) => sum + row.count, 0);
-      const hidden = float32FromBytes(step.hidden, tokens * hiddenSize);
-      return { kind: 'step', step: step.step, input: { rows: step.rows, hidden }, timings: step.timings };
+      const hidden = activations.decode(step.hidden, tokens, hiddenSize);
+      const input = { rows: step.rows, hidden };
+      return { kind: 'step', step: step.step, input, arrivedAt: performance.now(), timings: step.timings };
     }
     if (start) {
       const { sampling } = start;

@@ -1,6 +1,6 @@
-import type { HopRequest, HopResponse, PipelineFault } from '@pangalactic/contracts';
+import type { HopOpen, HopRequest, HopResponse, PipelineFault } from '@pangalactic/contracts';
 import type { SlotCommand } from '@pangalactic/inference';
-import { float32ToBytes, type Duplex } from '@pangalactic/transport';
+import type { ActivationCodec, Duplex } from '@pangalactic/transport';
 import type { StageOutput, StageSink } from './stage-message';
 
 type HopBody = Omit<HopRequest, 'number'>;
@@ -10,10 +10,13 @@ export class HopSender implements StageSink {
   private lastNumber = 0;
   private over = false;
 
-  constructor(private readonly channel: Duplex<HopRequest, HopResponse>) {}
+  constructor(
+    private readonly channel: Duplex<HopRequest, HopResponse>,
+    private readonly activations: ActivationCodec,
+  ) {}
 
-  open(pipelineId: string, stage: number): Promise<void> {
-    return this.send({ open: { pipelineId, stage } });
+  open(open: HopOpen): Promise<void> {
+    return this.send({ open });
   }
 
   command(command: SlotCommand): Promise<void> {
@@ -22,7 +25,9 @@ export class HopSender implements StageSink {
 
   output({ step, rows, hidden, timings }: StageOutput): Promise<void> {
     if (!hidden) throw new Error(`step ${step} has no hidden states for the next stage`);
-    return this.send({ step: { step, rows: [...rows], hidden: float32ToBytes(hidden), timings: [...timings] } });
+    const tokens = rows.reduce((sum, { count }) => sum + count, 0);
+    const bytes = this.activations.encode(hidden, hidden.length / tokens);
+    return this.send({ step: { step, rows: [...rows], hidden: bytes, timings: [...timings] } });
   }
 
   /** Why the pipeline ends; nothing goes out after it. */

@@ -1,11 +1,12 @@
 import type { HopRequest, HopResponse } from '@pangalactic/contracts';
 import type { SlotCommand } from '@pangalactic/inference';
-import type { Duplex } from '@pangalactic/transport';
+import { activationCodec, type Duplex } from '@pangalactic/transport';
 import { describe, expect, it } from 'vitest';
 import { HopReceiver } from './hop-receiver';
 import { HopSender } from './hop-sender';
 
 const HIDDEN_SIZE = 3;
+const ACTIVATIONS = activationCodec();
 const commands: SlotCommand[] = [
   {
     kind: 'start',
@@ -24,7 +25,7 @@ const commands: SlotCommand[] = [
 function recordingSender() {
   const sent: HopRequest[] = [];
   const channel = { send: async (message: HopRequest) => void sent.push(message) } as Duplex<HopRequest, HopResponse>;
-  return { sent, sender: new HopSender(channel) };
+  return { sent, sender: new HopSender(channel, ACTIVATIONS) };
 }
 
 describe('a hop', () => {
@@ -32,29 +33,35 @@ describe('a hop', () => {
     const { sent, sender } = recordingSender();
     const rows = [{ slot: 2, generation: 7, start: 0, count: 2, sample: true }];
     const hidden = Float32Array.of(1, 2, 3, 4, 5, 6);
-    await sender.open('p1', 4);
+    await sender.open({ pipelineId: 'p1', stage: 4 });
     for (const command of commands) await sender.command(command);
     await sender.output({ step: 9, rows, hidden, samples: [], computeMs: 1, timings: [{ waitMs: 2, computeMs: 1 }] });
 
     const receiver = new HopReceiver();
     const [first, ...rest] = sent as [HopRequest, ...HopRequest[]];
     expect(receiver.open(first)).toEqual({ pipelineId: 'p1', stage: 4 });
-    expect(rest.map((message) => receiver.message(message, HIDDEN_SIZE))).toEqual([
+    expect(rest.map((message) => receiver.message(message, ACTIVATIONS, HIDDEN_SIZE))).toEqual([
       ...commands.map((command) => ({ kind: 'command', command })),
-      { kind: 'step', step: 9, input: { rows, hidden }, timings: [{ waitMs: 2, computeMs: 1 }] },
+      {
+        kind: 'step',
+        step: 9,
+        input: { rows, hidden },
+        arrivedAt: expect.any(Number) as number,
+        timings: [{ waitMs: 2, computeMs: 1 }],
+      },
     ]);
   });
 
   it('ends with the fault, whatever the stage still computes', async () => {
     const { sent, sender } = recordingSender();
     const fault = { stage: 3, nodeId: 'n', reason: 'no space left' };
-    await sender.open('p1', 1);
+    await sender.open({ pipelineId: 'p1', stage: 1 });
     sender.fault(fault);
     for (const command of commands) await sender.command(command);
     expect(sent).toEqual([expect.objectContaining({ number: 1 }), { number: 2, fault }]);
     const receiver = new HopReceiver();
     receiver.open(sent[0]!);
-    const receive = () => receiver.message(sent[1]!, HIDDEN_SIZE);
+    const receive = () => receiver.message(sent[1]!, ACTIVATIONS, HIDDEN_SIZE);
     expect(receive).toThrow(expect.objectContaining({ fault }) as Error);
   });
 });

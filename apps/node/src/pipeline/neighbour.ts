@@ -7,7 +7,7 @@ import {
   type ResultsResponse,
   toPangalacticError,
 } from '@pangalactic/contracts';
-import { Backoff, connectNode, type NodeClient, type ServerStream } from '@pangalactic/transport';
+import { activationCodec, Backoff, connectNode, type NodeClient, type ServerStream } from '@pangalactic/transport';
 import { HopSender } from './hop-sender';
 import { LoadPatience } from './load-patience';
 import { connectionLost, FaultReport, faultOf } from './pipeline-fault';
@@ -60,10 +60,11 @@ export class Neighbour {
   openHop(onLoading: (progress: number) => void): Promise<HopSender> {
     return this.untilLoaded(async (patience) => {
       const channel = this.client.hop();
-      const sender = new HopSender(channel);
+      const { spec, stage } = this.options;
+      const sender = new HopSender(channel, activationCodec(spec.activationFormat));
       this.hop = sender;
       await this.attempt(channel, async () => {
-        await sender.open(this.options.spec.id, this.options.stage);
+        await sender.open({ pipelineId: spec.id, stage, activationFormat: spec.activationFormat });
         const { ready, fault, loading } = await first(channel);
         if (loading) {
           patience.progress(loading.progress, this.options.now());

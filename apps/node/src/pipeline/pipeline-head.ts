@@ -2,6 +2,7 @@ import type { PangalacticError, StepResult, TokenLogprobs } from '@pangalactic/c
 import {
   type BatchScheduler,
   type HeadMessage,
+  MicroBatches,
   type SequenceEvent,
   type SequenceId,
   type SequenceRequest,
@@ -30,6 +31,7 @@ export interface HeadObserver {
 export class PipelineHead {
   private readonly listeners = new Map<SequenceId, SequenceListener>();
   private readonly profile = new PipelineProfile();
+  private readonly microBatches: MicroBatches;
   private feeding = false;
 
   constructor(
@@ -37,7 +39,9 @@ export class PipelineHead {
     private readonly runner: StageRunner,
     private readonly watchdog: StepWatchdog,
     private readonly observer: HeadObserver,
-  ) {}
+  ) {
+    this.microBatches = new MicroBatches(scheduler.stages);
+  }
 
   /** @throws PangalacticError `queue_full`, `pipeline_broken` */
   submit(request: SequenceRequest, listener: SequenceListener): SequenceId {
@@ -71,7 +75,7 @@ export class PipelineHead {
       this.watchdog.answered();
       this.feed();
       for (const event of events) this.tell(event);
-      this.observer.onProfile(profile);
+      this.observe(profile);
     } catch (error) {
       this.observer.onFailure(error);
     }
@@ -82,6 +86,13 @@ export class PipelineHead {
     this.watchdog.stop();
     for (const id of this.scheduler.fail()) this.listeners.get(id)?.failed(error);
     this.listeners.clear();
+  }
+
+  private observe(profile: StepProfile): void {
+    this.observer.onProfile(profile);
+    if (profile.phase !== 'decode') return;
+    this.microBatches.observe(profile);
+    this.scheduler.microBatches = this.microBatches.count;
   }
 
   private feed(): void {
@@ -95,7 +106,7 @@ export class PipelineHead {
       for (let message = this.scheduler.next(); message; message = this.scheduler.next()) {
         if (message.kind === 'step') {
           this.watchdog.sent(message);
-          this.profile.sent(performance.now());
+          this.profile.sent(message.phase, performance.now());
         }
         if (message.kind === 'start') this.listeners.get(message.sequenceId)?.accepted(message.cachedTokens);
         await this.runner.push(toStageMessage(message));
@@ -125,7 +136,7 @@ function toStageMessage(message: HeadMessage): StageMessage {
       return { kind: 'command', command: message };
     case 'step':
       return {
-        ...{ kind: 'step', step: message.step, timings: [] },
+        ...{ kind: 'step', step: message.step, arrivedAt: performance.now(), timings: [] },
         input: { rows: message.rows, tokenIds: message.tokenIds },
       };
   }

@@ -1,6 +1,6 @@
 import { FinishReason, PangalacticError, ShardState } from '@pangalactic/contracts';
 import { MockProvider } from '@pangalactic/inference';
-import { until } from '@pangalactic/testing';
+import { FaultProxy, until } from '@pangalactic/testing';
 import { type CallOptions, connectNode, type ServerStream } from '@pangalactic/transport';
 import { afterEach, describe, expect, it } from 'vitest';
 import { cachedTokens, complete, failure, firstToken, generateRequest, open } from '../testing/generate';
@@ -13,7 +13,7 @@ import {
   type TestNodeOptions,
   untilState,
 } from '../testing/test-node';
-import { Tunnel, TunnelledPipeline } from '../testing/tunnel';
+import { TunnelledPipeline } from '../testing/tunnel';
 
 const { SHARD_STATE_BROKEN, SHARD_STATE_LOADING, SHARD_STATE_READY } = ShardState;
 /** Slow enough to meet a sequence while it runs. */
@@ -121,6 +121,24 @@ describe('Pipeline', () => {
     expect(copied).toEqual(await complete(head, { ...branch, pipelineId: 'colder' }));
   });
 
+  it('keeps more groups in flight over slow hops', async () => {
+    const [head, tail] = (await start(2, { provider: () => new MockProvider({ layerDelayMs: 2 }) })) as [
+      TestNode,
+      TestNode,
+    ];
+    const spec = await pipelineSpec([head, tail]);
+    const tunnelled = await TunnelledPipeline.of(spec, { delayMs: 15 });
+    try {
+      await loadSpecs([head, tail], tunnelled.specs);
+      await Promise.all(
+        Array.from({ length: 8 }, (_, seed) => complete(head, { promptIds: [1 + seed, 2], maxTokens: 24, seed })),
+      );
+      expect(headOf(head)?.microBatches).toBeGreaterThan(4);
+    } finally {
+      tunnelled.close();
+    }
+  });
+
   it('ends with stop at an end-of-generation token', async () => {
     const [head] = await start(1, { provider: () => new MockProvider({ layerDelayMs: 0, endAtIndex: 3 }) });
     await loadPipeline([head]);
@@ -129,9 +147,9 @@ describe('Pipeline', () => {
     expect(ids).toHaveLength(3);
   });
 
-  it.each<[string, CallOptions, (ways: { call: ServerStream<unknown>; tunnel: Tunnel }) => void]>([
+  it.each<[string, CallOptions, (ways: { call: ServerStream<unknown>; proxy: FaultProxy }) => void]>([
     ['is cancelled', {}, ({ call }) => call.cancel()],
-    ['loses its connection', {}, ({ tunnel }) => tunnel.cut()],
+    ['loses its connection', {}, ({ proxy }) => proxy.close()],
     ['passes its deadline', { deadlineMs: 2_000 }, () => undefined],
   ])('frees the slot on every stage within the step that is running when a call %s', async (_case, options, leave) => {
     const engines: HeldProvider[] = [];
@@ -143,15 +161,15 @@ describe('Pipeline', () => {
     await loadPipeline(all, { maxSequences: 1 });
     const tail = engines[2] as HeldProvider;
     tail.holdAfter(3);
-    const tunnel = await Tunnel.to(all[0].address);
-    const client = connectNode(tunnel.address, { clusterToken: undefined });
+    const proxy = await FaultProxy.to(all[0].address);
+    const client = connectNode(proxy.address, { clusterToken: undefined });
     const call = client.generate(generateRequest({ maxTokens: 200 }), options);
     const ended = failure(call);
     await until(() => tail.stepsHeld === 1, { timeoutMs: 5_000, intervalMs: 5, message: 'a step is held at the tail' });
     expect(headOf(all[0])?.slotsInUse).toBe(1);
     const begun = engines.map(({ stepsBegun }) => stepsBegun);
 
-    leave({ call, tunnel });
+    leave({ call, proxy });
     expect(await ended).toBeInstanceOf(PangalacticError);
     await until(() => headOf(all[0])?.runningSequences === 0, {
       timeoutMs: 5_000,
@@ -163,7 +181,7 @@ describe('Pipeline', () => {
     expect(engines.map(({ stepsBegun }) => stepsBegun)).toEqual(begun);
     expect((await complete(all[0], { maxTokens: 3 })).ids).toHaveLength(3);
     client.close();
-    tunnel.cut();
+    proxy.close();
   });
 
   it('forgets a sequence that is cancelled while it waits for a slot', async () => {

@@ -263,14 +263,14 @@ export class Pipeline {
     receiver: HopReceiver,
     runner: StageRunner,
   ): Promise<void> {
-    const { spec, stage } = this.assignment;
+    const { spec, stage, activations } = this.assignment;
     const lost = (cause?: unknown) => new FaultReport(faultOf(connectionLost(cause), spec, stage - 1));
     const next = async () => {
       const request = await channel.next().catch((error: unknown) => {
         throw lost(error);
       });
       if (request.done) throw lost();
-      return receiver.message(request.value, this.model?.hiddenSize ?? 0);
+      return receiver.message(request.value, activations, this.model?.hiddenSize ?? 0);
     };
     await feedStage(next, (message) => runner.push(message)).catch((error: unknown) => this.breakBy(error));
   }

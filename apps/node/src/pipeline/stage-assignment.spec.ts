@@ -1,4 +1,4 @@
-import type { PipelineSpec } from '@pangalactic/contracts';
+import { ActivationFormat, type PipelineSpec } from '@pangalactic/contracts';
 import { describe, expect, it } from 'vitest';
 import { stageAssignment } from './stage-assignment';
 
@@ -37,6 +37,12 @@ describe('stageAssignment', () => {
     ['a stage that is not there', spec, 3, /no stage 3: allowed are 0 to 2/],
     ["another node's stage", spec, 1, /belongs to b, not a/],
     ['no context', { ...spec, contextLength: 0 }, 0, /2 sequences of 0 tokens/],
+    [
+      'an unknown activation format',
+      { ...spec, activationFormat: ActivationFormat.UNRECOGNIZED },
+      0,
+      /activation format -1: allowed are 1 \(f32\)/,
+    ],
     ['no slots', { ...spec, maxSequences: 0 }, 0, /0 sequences of 16 tokens/],
     [
       'a hole between stages',

@@ -1,4 +1,5 @@
 import { type PipelineSpec, PangalacticError, type StageSpec } from '@pangalactic/contracts';
+import { type ActivationCodec, activationCodec } from '@pangalactic/transport';
 
 /** The part of a pipeline that one node is asked to serve. */
 export interface StageAssignment {
@@ -7,6 +8,8 @@ export interface StageAssignment {
   readonly isHead: boolean;
   readonly isTail: boolean;
   readonly layers: { readonly from: number; readonly to: number };
+  /** Of every hop. */
+  readonly activations: ActivationCodec;
 }
 
 /**
@@ -24,7 +27,8 @@ export function stageAssignment(spec: PipelineSpec | undefined, stage: number, n
   }
   spec.stages.reduce((from, next, index) => follow(spec, index, from, next), 0);
   const layers = own.layers ?? { from: 0, to: 0 };
-  return { spec, stage, isHead: stage === 0, isTail: stage === spec.stages.length - 1, layers };
+  const activations = activationCodec(spec.activationFormat);
+  return { spec, stage, isHead: stage === 0, isTail: stage === spec.stages.length - 1, layers, activations };
 }
 
 /** Stages are contiguous: each begins at the layer where the one before ends. */

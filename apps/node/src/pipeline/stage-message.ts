@@ -8,6 +8,8 @@ export type StageMessage =
       readonly kind: 'step';
       readonly step: number;
       readonly input: StepInput;
+      /** On the clock of `performance.now()`: from then on it waits for the stage, not for the network. */
+      readonly arrivedAt: number;
       /** Of the stages before this one. */
       readonly timings: readonly StageTiming[];
     };

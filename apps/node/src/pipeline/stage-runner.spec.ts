@@ -15,7 +15,10 @@ const START: SlotCommand = {
   emittedIds: [],
 };
 const RELEASE: SlotCommand = { kind: 'release', slot: 0, generation: 1 };
-const step = (number: number) => ({ kind: 'step' as const, step: number, input: { rows: [] }, timings: [] });
+const step = (number: number, arrivedAt = 0) => ({
+  ...{ kind: 'step' as const, step: number, arrivedAt },
+  ...{ input: { rows: [] }, timings: [] },
+});
 
 interface Deferred {
   resolve(output: StepOutput): void;
@@ -27,6 +30,7 @@ function setUp() {
   const running: Deferred[] = [];
   const arrived: string[] = [];
   const failures: unknown[] = [];
+  const outputs: StageOutput[] = [];
   const shard: Shard = {
     memoryBytes: 0,
     apply: () => undefined,
@@ -39,11 +43,12 @@ function setUp() {
   };
   const runner = new StageRunner(shard, sink, {
     onCommand: () => undefined,
-    onOutput: () => undefined,
+    onOutput: (output) => outputs.push(output),
     onFailure: (error) => failures.push(error),
   });
   const finish = (index: number) => running[index]?.resolve({ samples: [], computeMs: 1 });
-  return { runner, running, arrived, failures, finish, settled: () => new Promise((resolve) => setImmediate(resolve)) };
+  const settled = () => new Promise((resolve) => setImmediate(resolve));
+  return { runner, running, arrived, failures, outputs, finish, settled };
 }
 
 describe('StageRunner', () => {
@@ -79,6 +84,16 @@ describe('StageRunner', () => {
     expect(runner.slotsInUse).toBe(1);
     await runner.push({ kind: 'command', command: RELEASE });
     expect(runner.slotsInUse).toBe(0);
+  });
+
+  it('counts as waiting what a step spends in the queue before the stage', async () => {
+    const { runner, outputs, finish, settled } = setUp();
+    await runner.push(step(1, performance.now() - 500));
+    finish(0);
+    await settled();
+    const waitMs = outputs[0]?.timings[0]?.waitMs;
+    expect(waitMs).toBeGreaterThan(498);
+    expect(waitMs).toBeLessThan(5_000);
   });
 
   it('reports an engine failure without waiting for the next message', async () => {

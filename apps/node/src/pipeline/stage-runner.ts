@@ -54,8 +54,12 @@ export class StageRunner {
     this.observer.onCommand();
   }
 
-  private async run({ step, input, timings }: Extract<StageMessage, { kind: 'step' }>): Promise<StageOutput> {
-    const arrivedAt = performance.now();
+  private async run({
+    step,
+    input,
+    arrivedAt,
+    timings,
+  }: Extract<StageMessage, { kind: 'step' }>): Promise<StageOutput> {
     const output = await this.shard.run(input);
     const { computeMs } = output;
     const waitMs = Math.max(0, performance.now() - arrivedAt - computeMs);

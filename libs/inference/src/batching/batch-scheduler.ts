@@ -39,10 +39,7 @@ export function stepsInFlightLimit({ slots, stages }: Pick<BatchSchedulerOptions
  * a chunk goes after each round of decode steps. Each kind has its own credits: chunks fill all stages, whatever decodes.
  */
 export class BatchScheduler {
-  /**
-   * Groups of decoding sequences, each with at most one step in flight. One per stage keeps all stages busy as long as the
-   * hops take little time; with slow hops the round trip over the slowest stage's step, rounded. May change at any time.
-   */
+  /** Groups of decoding sequences, each with at most one step in flight; see `MicroBatches`. May change at any time. */
   microBatches: number;
 
   private readonly slots: SlotPool;
@@ -64,6 +61,10 @@ export class BatchScheduler {
     this.microBatches = options.stages;
     this.slots = new SlotPool(options);
     this.endOfGenerationIds = new Set(options.endOfGenerationIds);
+  }
+
+  get stages(): number {
+    return this.options.stages;
   }
 
   get waitingSequences(): number {

@@ -2,6 +2,7 @@ import { PangalacticError } from '@pangalactic/contracts';
 import { SlotTable } from '../kv/slot-table';
 import { BatchScheduler } from './batch-scheduler';
 import type { HeadMessage, HeadStep, SequenceId, SequenceRequest, StepSamples } from './batch-scheduler.types';
+import { type DecodeStepTimes, MicroBatches } from './micro-batches';
 
 /** What a stage needs for a step, in milliseconds. */
 export interface StageTimes {
@@ -26,9 +27,11 @@ export interface SimulationOptions {
   readonly stages: readonly StageTimes[];
   /** From one stage to the next, and from the tail to the head. */
   readonly hopMs: number;
+  /** Time on the wire for the hidden states of one token; a hop carries one message after the other. Default: 0. */
+  readonly hopTokenMs?: number;
   readonly slots: number;
   readonly contextLength: number;
-  /** Default: one per stage. */
+  /** Default: as many as the times of the steps say. */
   readonly microBatches?: number;
   readonly queueLimit: number;
 }
@@ -47,6 +50,8 @@ export interface Simulation {
   readonly durationMs: number;
   /** Share of the time with work in which each stage computed. */
   readonly utilisation: readonly number[];
+  /** In the end. */
+  readonly microBatches: number;
 }
 
 /**
@@ -64,11 +69,13 @@ interface TimedEvent {
 
 class PipelineSimulator {
   private readonly scheduler: BatchScheduler;
+  private readonly microBatches: MicroBatches;
   private readonly table: SlotTable;
   private readonly sequences: SimulatedSequence[];
   private readonly bySequenceId = new Map<SequenceId, SimulatedSequence>();
   private readonly events: TimedEvent[] = [];
   private readonly freeAtMs: number[];
+  private readonly hopFreeAtMs: number[];
   private readonly busyMs: number[];
   private nowMs = 0;
   /** Like a real stage, the first one takes one message more than it computes. */
@@ -86,8 +93,10 @@ class PipelineSimulator {
       endOfGenerationIds: [],
     });
     if (microBatches !== undefined) this.scheduler.microBatches = microBatches;
+    this.microBatches = new MicroBatches(options.stages.length);
     this.table = new SlotTable({ slots, contextLength });
     this.freeAtMs = options.stages.map(() => 0);
+    this.hopFreeAtMs = options.stages.map(() => 0);
     this.busyMs = options.stages.map(() => 0);
     this.sequences = arrivals.map((arrival) => ({ arrival, outcome: 'waiting', cachedTokens: 0, tokensAtMs: [] }));
     for (const sequence of this.sequences) this.at(sequence.arrival.atMs, () => this.arrive(sequence));
@@ -101,7 +110,8 @@ class PipelineSimulator {
       this.feed();
     }
     const utilisation = this.busyMs.map((busy) => busy / this.withWorkMs);
-    return { sequences: this.sequences, durationMs: this.nowMs, utilisation };
+    const { microBatches } = this.scheduler;
+    return { sequences: this.sequences, durationMs: this.nowMs, utilisation, microBatches };
   }
 
   private get hasWork(): boolean {
@@ -150,7 +160,7 @@ class PipelineSimulator {
     if (message.kind === 'step') return this.sendStep(message);
     if (message.kind === 'copy') {
       this.table.copy(message);
-      this.pass(() => message.count * this.options.stages[0]!.copyTokenMs);
+      this.pass((times) => message.count * times.copyTokenMs, 0);
     } else if (message.kind === 'release') {
       this.table.release(message);
     } else {
@@ -164,30 +174,45 @@ class PipelineSimulator {
   private sendStep(step: HeadStep): void {
     this.table.accept(step.rows);
     const lanes = this.laneTokens(step);
-    const doneAtMs = this.pass((times) =>
+    const cost = (times: StageTimes) =>
       step.phase === 'prefill'
         ? times.prefillStepMs + times.prefillTokenMs * step.tokenIds.length
-        : times.decodeStepMs + times.decodeRowMs * step.rows.length + times.laneTokenMs * lanes,
-    );
+        : times.decodeStepMs + times.decodeRowMs * step.rows.length + times.laneTokenMs * lanes;
+    const { doneAtMs, transferMs } = this.pass(cost, step.tokenIds.length);
     const samples = step.rows
       .filter((row) => row.sample)
       .map(({ slot, generation, start }) => ({ slot, generation, id: 1 + (start % 1_000) }));
-    this.at(doneAtMs, () => this.result({ step: step.step, samples }));
+    this.at(doneAtMs, () => {
+      if (step.phase === 'decode') this.observe({ computeMs: this.options.stages.map(cost), transferMs });
+      this.result({ step: step.step, samples });
+    });
     this.at(this.admitsAtMs, () => undefined);
   }
 
+  private observe(times: DecodeStepTimes): void {
+    this.microBatches.observe(times);
+    if (this.options.microBatches === undefined) this.scheduler.microBatches = this.microBatches.count;
+  }
+
   /** Sends a message through all stages. Each takes it when it is there and the stage has done what came before. */
-  private pass(cost: (times: StageTimes) => number): number {
+  private pass(cost: (times: StageTimes) => number, tokens: number): { doneAtMs: number; transferMs: number } {
+    const { stages, hopMs, hopTokenMs = 0 } = this.options;
     let atMs = this.nowMs;
-    this.options.stages.forEach((times, stage) => {
+    let transferMs = 0;
+    stages.forEach((times, stage) => {
       const startMs = Math.max(atMs, this.freeAtMs[stage]!);
       if (stage === 0) this.admitsAtMs = startMs;
       const computeMs = cost(times);
       this.busyMs[stage]! += computeMs;
-      this.freeAtMs[stage] = startMs + computeMs;
-      atMs = startMs + computeMs + (this.options.stages.length > 1 ? this.options.hopMs : 0);
+      const computedAtMs = startMs + computeMs;
+      this.freeAtMs[stage] = computedAtMs;
+      const isTail = stage === stages.length - 1;
+      const sentAtMs = isTail ? computedAtMs : Math.max(computedAtMs, this.hopFreeAtMs[stage]!) + tokens * hopTokenMs;
+      this.hopFreeAtMs[stage] = sentAtMs;
+      atMs = sentAtMs + (stages.length > 1 ? hopMs : 0);
+      transferMs += atMs - computedAtMs;
     });
-    return atMs;
+    return { doneAtMs: atMs, transferMs };
   }
 
   private laneTokens({ rows }: HeadStep): number {
@@ -204,9 +229,4 @@ class PipelineSimulator {
       else sequence.outcome = 'finished';
     }
   }
-}
-
-/** Between one token of a sequence and its next. */
-export function gapsMs({ tokensAtMs }: SimulatedSequence): number[] {
-  return tokensAtMs.slice(1).map((atMs, index) => atMs - tokensAtMs[index]!);
 }

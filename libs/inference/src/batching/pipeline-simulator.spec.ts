@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { randomArrivals } from './arrivals.fixture';
-import { type Arrival, gapsMs, simulate, type StageTimes } from './pipeline-simulator.fixture';
+import { type Arrival, simulate, type SimulationOptions, type StageTimes } from './pipeline-simulator.fixture';
+import { gapsMs } from './simulation-report.fixture';
 
 /** TinyLlama-1.1B in Q4_0 on one thread and on two, as measured; a stage takes its share. */
 const ONE_THREAD: StageTimes = {
@@ -33,11 +34,37 @@ describe('a simulated pipeline', () => {
     expect(Math.max(...utilisation)).toBeGreaterThan(0.9);
   });
 
-  it('fills slow hops with more micro-batches', () => {
-    const streams = Array.from({ length: 12 }, (_, index) => stream(index, 200));
-    const slow = { ...pipeline(2), slots: 12, hopMs: 15 };
-    const durationMs = (microBatches: number) => simulate(streams, { ...slow, microBatches }).durationMs;
-    expect(durationMs(2) / durationMs(3)).toBeGreaterThan(1.1);
+  describe('finds the number of micro-batches', () => {
+    const rates = (options: SimulationOptions) => {
+      const streams = Array.from({ length: options.slots }, (_, index) => stream(index, 200));
+      const run = (microBatches?: number) => {
+        const simulation = simulate(streams, microBatches === undefined ? options : { ...options, microBatches });
+        return { rate: (streams.length * 200) / simulation.durationMs, count: simulation.microBatches };
+      };
+      const best = Math.max(...streams.map((_, index) => run(index + 1).rate));
+      return { ...run(), best, perStage: run(options.stages.length).rate };
+    };
+
+    it.each([
+      { stages: 2, slots: 12, hopMs: 15, gain: 1.1 },
+      { stages: 2, slots: 12, hopMs: 60, gain: 1.15 },
+      { stages: 3, slots: 12, hopMs: 30, gain: 1.15 },
+      // 20 Mbit/s for hidden states of 8 KiB.
+      { stages: 2, slots: 12, hopMs: 15, hopTokenMs: 3.3, gain: 1.2 },
+      // The hop itself is the slowest stage: whatever the count, it does no harm.
+      { stages: 2, slots: 12, hopMs: 0.5, hopTokenMs: 20, gain: 0.99 },
+    ])('with slow hops: $stages stages, hops of $hopMs ms', ({ stages, gain, ...options }) => {
+      const { rate, best, perStage, count } = rates({ ...pipeline(stages), ...options });
+      expect(rate / perStage).toBeGreaterThan(gain);
+      expect(rate / best).toBeGreaterThan(0.9);
+      expect(count).toBeGreaterThan(stages);
+    });
+
+    it.each([2, 3, 4])('with fast hops: one per stage, %i stages', (stages) => {
+      const { count, rate, best } = rates({ ...pipeline(stages), slots: 12 });
+      expect(count).toBe(stages);
+      expect(rate / best).toBeGreaterThan(0.95);
+    });
   });
 
   it.each([1, 4, 7])(

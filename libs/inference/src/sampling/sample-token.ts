@@ -70,7 +70,10 @@ function cutoffOf(
   let floor = minP;
   // All tokens lighter than this together weigh less than what top_p leaves out: they need not be looked at again.
   if (onlyMass) floor = ((1 - topP) * total) / weights.length;
-  if (limitsCount) floor = Math.max(floor, sampledFloor(topK, weights, candidates));
+  const sampleSize = Math.max(1024, 8 * topK);
+  if (limitsCount && sampleSize < weights.length) {
+    floor = Math.max(floor, sampledFloor(topK, sampleSize, weights, candidates));
+  }
   let count = gather(candidates, weights, floor, weights.length);
   if (limitsCount) count = takeHeaviest(candidates, count, weights, topK, () => 1);
   if (limitsMass) {
@@ -87,8 +90,8 @@ function cutoffOf(
  * A weight that at least topK tokens reach: the topK-th heaviest of the first tokens. It leaves few to select from, and
  * that is what makes a small top_k cheap.
  */
-function sampledFloor(topK: number, weights: Float64Array, candidates: Uint32Array): number {
-  const sample = gather(candidates, weights, 0, Math.min(weights.length, Math.max(1024, 8 * topK)));
+function sampledFloor(topK: number, sampleSize: number, weights: Float64Array, candidates: Uint32Array): number {
+  const sample = gather(candidates, weights, 0, sampleSize);
   const count = takeHeaviest(candidates, sample, weights, topK, () => 1);
   return weights[candidates[count - 1]!]!;
 }

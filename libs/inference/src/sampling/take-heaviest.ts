@@ -1,6 +1,11 @@
+import { narrow } from './weight-buckets';
+
+/** So many are selected from without looking for their bucket first. */
+const FEW = 128;
+
 /**
  * Moves the heaviest of the first `count` ids to the front, as few as it takes for their measure to reach the target, and
- * puts the lightest of them last. A quickselect: linear in `count` on average, where sorting would cost more than the
+ * puts the lightest of them last. A quickselect, of one bucket if there are many: linear, where sorting would cost more than the
  * softmax. Among equal weights the lower id counts as the heavier, so that the outcome does not depend on the order given.
  * @param measure what an id adds, above 0
  * @returns how many were taken: at least one, all of them when they do not reach the target
@@ -12,9 +17,8 @@ export function takeHeaviest(
   target: number,
   measure: (id: number) => number,
 ): number {
-  let low = 0;
-  let high = count;
-  let reached = 0;
+  let { low, high, reached } =
+    count > FEW ? narrow(ids, count, weights, target, measure) : { low: 0, high: count, reached: 0 };
   // Taken for certain: ids before `low`, which measure `reached`. Left out for certain: ids from `high` on.
   while (high - low > 1) {
     const pivot = partition(ids, low, high, weights);

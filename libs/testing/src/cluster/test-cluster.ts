@@ -19,6 +19,8 @@ export interface TestClusterOptions {
   /** Default: as many as nodes. */
   readonly stages?: number;
   readonly env?: ClusterLayoutOptions['env'];
+  /** Where the others reach a node that listens at an address: a proxy in front of it. Default: there. */
+  readonly advertise?: (address: string) => Promise<string>;
   readonly timeoutMs?: number;
 }
 
@@ -72,18 +74,16 @@ export class TestCluster extends LocalCluster {
 /** Starts real processes from dist/ on free ports and waits until the model answers. */
 export async function startCluster(options: TestClusterOptions): Promise<TestCluster> {
   const folder = await mkdtemp(join(tmpdir(), 'pangalactic-test-'));
-  const cluster = new TestCluster(
-    clusterLayout({
-      folder,
-      ports: await freeClusterPorts(options.nodes),
-      model: options.model ?? 'pangalactic-nano',
-      modelDirectory: options.modelDirectory ?? join(repositoryRoot(), 'models'),
-      stages: options.stages ?? options.nodes,
-      cacheDirectory: join(repositoryRoot(), 'data', 'test-cache'),
-      env: options.env,
-    }),
+  const layout = clusterLayout({
     folder,
-  );
+    ports: await freeClusterPorts(options.nodes),
+    model: options.model ?? 'pangalactic-nano',
+    modelDirectory: options.modelDirectory ?? join(repositoryRoot(), 'models'),
+    stages: options.stages ?? options.nodes,
+    cacheDirectory: join(repositoryRoot(), 'data', 'test-cache'),
+    env: options.env,
+  });
+  const cluster = new TestCluster(await withAdvertised(layout, options.advertise), folder);
   try {
     await cluster.startAll({ timeoutMs: options.timeoutMs ?? 60_000 });
     return cluster;
@@ -91,6 +91,18 @@ export async function startCluster(options: TestClusterOptions): Promise<TestClu
     await cluster.stopAll(STOP_GRACE_MS);
     throw error;
   }
+}
+
+async function withAdvertised(
+  layout: ClusterLayout,
+  advertise: TestClusterOptions['advertise'],
+): Promise<ClusterLayout> {
+  if (!advertise) return layout;
+  const nodes = layout.nodes.map(async (node) => {
+    const address = await advertise(node.env.NODE_BIND_ADDR!);
+    return { ...node, env: { ...node.env, NODE_ADVERTISE_ADDR: address } };
+  });
+  return { ...layout, nodes: await Promise.all(nodes) };
 }
 
 async function freeClusterPorts(nodes: number): Promise<ClusterPorts> {

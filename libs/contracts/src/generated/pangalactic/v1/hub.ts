@@ -8,6 +8,18 @@
 import { Observable } from "rxjs";
 import type { LayerRange, ModelInfo, RejectedModel } from "./model";
 
+/** How hidden states travel between stages. Less precise formats take less of a slow link. */
+export enum ActivationFormat {
+  ACTIVATION_FORMAT_UNSPECIFIED = 0,
+  /** ACTIVATION_FORMAT_F32 - float32, little endian. */
+  ACTIVATION_FORMAT_F32 = 1,
+  /** ACTIVATION_FORMAT_F16 - IEEE 754 half precision, little endian. */
+  ACTIVATION_FORMAT_F16 = 2,
+  /** ACTIVATION_FORMAT_INT8 - Per token a float32 scale, then a signed byte per value. */
+  ACTIVATION_FORMAT_INT8 = 3,
+  UNRECOGNIZED = -1,
+}
+
 export enum ShardState {
   SHARD_STATE_UNSPECIFIED = 0,
   SHARD_STATE_LOADING = 1,
@@ -48,6 +60,8 @@ export interface Register {
   /** Identity of the hub state that this node obeyed last; empty at its first start. */
   clusterId: string;
   term: number;
+  /** The least precise format in which the node lets hidden states travel. Absent: f32. */
+  activationFormat?: ActivationFormat | undefined;
 }
 
 export interface Inventory {
@@ -120,6 +134,8 @@ export interface PipelineSpec {
   contextLength: number;
   /** KV slots. */
   maxSequences: number;
+  /** Of every hop. Absent: f32. */
+  activationFormat?: ActivationFormat | undefined;
 }
 
 export interface StageSpec {

@@ -6,7 +6,7 @@
 
 /* eslint-disable */
 import { Observable } from "rxjs";
-import type { PipelineFault } from "./hub";
+import type { ActivationFormat, PipelineFault } from "./hub";
 
 export enum FinishReason {
   FINISH_REASON_UNSPECIFIED = 0,
@@ -141,6 +141,8 @@ export interface HopOpen {
   pipelineId: string;
   /** Index of the stage that is being dialled. */
   stage: number;
+  /** As both stages were told. Absent: f32. */
+  activationFormat?: ActivationFormat | undefined;
 }
 
 /** All state of a sequence, so that every stage can derive what it needs from this message alone. */
@@ -170,7 +172,7 @@ export interface Step {
   step: number;
   /** Rows of hidden states appear in `hidden` in this order. */
   rows: Row[];
-  /** [tokens, hidden_size] float32, little endian. */
+  /** [tokens, hidden_size] in the pipeline's activation format. */
   hidden: Buffer;
   /** Of the stages before, in order. */
   timings: StageTiming[];

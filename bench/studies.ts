@@ -1,0 +1,8 @@
+import { measureActivationFormats } from './activation-formats';
+import { measureSampling } from './sampling';
+
+/** Measurements behind a decision record, by the name of the option `--study`. */
+export const STUDIES: Readonly<Record<string, () => object | Promise<object>>> = {
+  'activation-formats': measureActivationFormats,
+  sampling: measureSampling,
+};
