@@ -1,6 +1,7 @@
 /** Status codes of gRPC (https://grpc.io/docs/guides/status-codes/) that the catalogue uses. */
 export enum GrpcStatus {
   CANCELLED = 1,
+  UNKNOWN = 2,
   INVALID_ARGUMENT = 3,
   DEADLINE_EXCEEDED = 4,
   NOT_FOUND = 5,
@@ -56,6 +57,8 @@ export const ERROR_CATALOGUE = {
   node_id_taken: { grpc: GrpcStatus.ALREADY_EXISTS, http: 409, openai: 'invalid_request_error' },
   state_conflict: { grpc: GrpcStatus.ABORTED, http: 409, openai: 'server_error' },
   state_unavailable: { grpc: GrpcStatus.UNAVAILABLE, http: 503, openai: 'server_error', retryable: true },
+  state_outcome_unknown: { grpc: GrpcStatus.UNKNOWN, http: 503, openai: 'server_error', retryable: true },
+  state_compacted: { grpc: GrpcStatus.ABORTED, http: 409, openai: 'server_error' },
   corrupt_state: { grpc: GrpcStatus.DATA_LOSS, http: 500, openai: 'server_error' },
 } as const satisfies Record<string, CatalogueRow>;
 

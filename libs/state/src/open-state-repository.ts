@@ -1,4 +1,4 @@
-import { SqliteStateRepository } from './sqlite-state-repository';
+import { SqliteStateRepository } from './sqlite/sqlite-state-repository';
 import type { StateRepository } from './state-repository';
 
 export interface StateOptions {

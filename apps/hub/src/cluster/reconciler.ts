@@ -53,9 +53,10 @@ export class Reconciler implements OnModuleInit, OnApplicationShutdown {
   }
 
   async onModuleInit(): Promise<void> {
-    this.term = await this.store.beginTerm();
+    const { clusterId, term } = await this.store.lead();
+    this.term = { clusterId, term };
     const { heartbeatTimeoutMs, models, pipelineStages: stages } = this.config;
-    const settings = { term: this.term.term, heartbeatTimeoutMs, wanted: { models, stages } };
+    const settings = { term, heartbeatTimeoutMs, wanted: { models, stages } };
     this.current = restoreCluster(await this.store.load(), settings, this.clock.now());
     this.publish();
     this.logger.log({

@@ -5,7 +5,7 @@ import {
   MAX_COMMIT_BYTES,
   MAX_COMMIT_OPERATIONS,
   STATE_REPOSITORY,
-  type LeadershipTerm,
+  type Leadership,
   type StateRepository,
 } from '@pangalactic/state';
 import { parseDeployedModels, parseNodeIdentity, parsePipeline } from './stored-values';
@@ -25,8 +25,8 @@ interface Write {
 export class ClusterStore {
   constructor(@Inject(STATE_REPOSITORY) private readonly repository: StateRepository) {}
 
-  beginTerm(): Promise<LeadershipTerm> {
-    return this.repository.beginTerm();
+  lead(): Promise<Leadership> {
+    return this.repository.lead();
   }
 
   async load(): Promise<StoredCluster> {
