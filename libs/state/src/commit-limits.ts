@@ -39,3 +39,22 @@ function invalid(message: string): never {
 function tooLarge(message: string): never {
   throw new PangalacticError('payload_too_large', message);
 }
+
+/** Splits writes so that each part is within the limits of one commit, in their order. */
+export function inCommits<Write extends { readonly key: string; readonly value?: string }>(
+  writes: readonly Write[],
+): Write[][] {
+  const commits: Write[][] = [];
+  let room = 0;
+  for (const write of writes) {
+    const bytes = write.key.length + Buffer.byteLength(write.value ?? '');
+    const current = commits.at(-1);
+    if (current && current.length < MAX_COMMIT_OPERATIONS && bytes <= room) current.push(write);
+    else {
+      commits.push([write]);
+      room = MAX_COMMIT_BYTES;
+    }
+    room -= bytes;
+  }
+  return commits;
+}

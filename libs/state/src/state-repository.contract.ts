@@ -437,9 +437,9 @@ export function stateRepositoryContract(adapter: string, createStore: () => Prom
         await expect(repository.lead(patience.signal)).rejects.toMatchObject({ code: 'cancelled' });
         await (await repository.lead()).resign();
         await repository.lead();
-        const late = repository.lead();
+        const late = expect(repository.lead()).rejects.toMatchObject({ code: 'state_unavailable' });
         await repository.close();
-        await expect(late).rejects.toMatchObject({ code: 'state_unavailable' });
+        await late;
       });
     });
 
@@ -460,6 +460,17 @@ export function stateRepositoryContract(adapter: string, createStore: () => Prom
         expect(clusterId).toBe(backup.clusterId);
         expect(term).toBeGreaterThan(backup.term);
         expect(await put('key-001', 'new')).toBeGreaterThan(0);
+      });
+
+      it('can be repeated when it was cut short', async () => {
+        const cutShort = repository.restore(backup, () => {
+          throw new Error('the power failed');
+        });
+        await expect(cutShort).rejects.toThrow('the power failed');
+        const fewer = { ...backup, entries: entries.slice(100) };
+        await repository.restore(fewer);
+        expect((await everything()).entries.map(({ key, value }) => ({ key, value }))).toEqual(fewer.entries);
+        expect((await repository.currentTerm()).clusterId).toBe(backup.clusterId);
       });
 
       it('makes no term lower', async () => {

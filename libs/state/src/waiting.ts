@@ -30,3 +30,25 @@ export class OperationQueue {
     await this.last;
   }
 }
+
+/** Lets those who want to lead do so one after another, in the order of the calls. */
+export class LeadershipQueue {
+  private last: Promise<void> = Promise.resolve();
+
+  /**
+   * Resolves when it is the caller's turn, with the function that ends it.
+   * @throws PangalacticError the signal's reason
+   */
+  async enter(signal: AbortSignal): Promise<() => void> {
+    const previous = this.last;
+    let leave = () => {};
+    this.last = new Promise((resolve) => (leave = resolve));
+    try {
+      await orAborted(previous, signal);
+      return leave;
+    } catch (error) {
+      void previous.then(leave);
+      throw error;
+    }
+  }
+}

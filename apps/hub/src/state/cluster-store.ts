@@ -1,13 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { PangalacticError } from '@pangalactic/contracts';
 import type { ClusterNode, ClusterState, NodeIdentity, StoredCluster } from '@pangalactic/scheduler';
-import {
-  MAX_COMMIT_BYTES,
-  MAX_COMMIT_OPERATIONS,
-  STATE_REPOSITORY,
-  type Leadership,
-  type StateRepository,
-} from '@pangalactic/state';
+import { inCommits, STATE_REPOSITORY, type Leadership, type StateRepository } from '@pangalactic/state';
 import { parseDeployedModels, parseNodeIdentity, parsePipeline } from './stored-values';
 
 const DEPLOYMENTS = 'deployments';
@@ -47,6 +41,7 @@ export class ClusterStore {
    * @throws PangalacticError `state_conflict` when another hub has taken the lead, `state_unavailable`
    */
   async save(before: ClusterState, after: ClusterState): Promise<boolean> {
+    // Entries stand for themselves, so a large change may be written in several commits.
     const batches = inCommits(writesBetween(before, after));
     for (const writes of batches) {
       const { outcome } = await this.repository.commit({
@@ -99,21 +94,4 @@ function writesBetween(before: ClusterState, after: ClusterState): Write[] {
 
 function identityOf({ id, address, computeType, simulated, memoryBytes, version }: ClusterNode): NodeIdentity {
   return { id, address, computeType, simulated, memoryBytes, version };
-}
-
-/** Entries stand for themselves, so a large change may be written in several commits. */
-function inCommits(writes: readonly Write[]): Write[][] {
-  const commits: Write[][] = [];
-  let room = 0;
-  for (const write of writes) {
-    const bytes = write.key.length + Buffer.byteLength(write.value ?? '');
-    const current = commits.at(-1);
-    if (current && current.length < MAX_COMMIT_OPERATIONS && bytes <= room) current.push(write);
-    else {
-      commits.push([write]);
-      room = MAX_COMMIT_BYTES;
-    }
-    room -= bytes;
-  }
-  return commits;
 }

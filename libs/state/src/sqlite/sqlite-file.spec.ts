@@ -46,9 +46,9 @@ describe('a second process on the same file', () => {
       readdirSync(root + '/libs').map((lib) => ['@pangalactic/' + lib, root + '/libs/' + lib + '/src/index.ts']),
     );
     const options = { configFile: false, root, logLevel: 'error', resolve: { alias } };
-    const { module } = await runnerImport(root + '/libs/state/src/index.ts', options);
+    const { module } = await runnerImport(root + '/libs/state/src/sqlite/sqlite-state-repository.ts', options);
     try {
-      const repository = await module.openStateRepository({ backend: 'sqlite', sqlitePath });
+      const repository = await module.SqliteStateRepository.open(sqlitePath);
       for (let count = 1; ; count++) {
         await repository.commit({ puts: [{ key: 'count', value: String(count) }] });
         await new Promise((written) => process.stdout.write(count + '\\n', written));

@@ -15,7 +15,7 @@ import type {
   StateRepository,
   StateSnapshot,
 } from '../state-repository';
-import { OperationQueue, orAborted } from '../waiting';
+import { LeadershipQueue, OperationQueue } from '../waiting';
 import { keysUnder, readChanges, readMeta, recordChanges } from './sqlite-changes';
 import { stateError } from './sqlite-errors';
 import { inspectStateFile } from './sqlite-inspection';
@@ -33,8 +33,7 @@ export class SqliteStateRepository implements StateRepository {
   private readonly closing = new AbortController();
   /** Called after each commit. */
   private readonly watchers = new Set<() => void>();
-  /** Resolves when the one who asked to lead last has resigned. */
-  private lastLeadership: Promise<void> = Promise.resolve();
+  private readonly leaders = new LeadershipQueue();
 
   private constructor(private readonly dataSource: DataSource) {}
 
@@ -109,18 +108,15 @@ export class SqliteStateRepository implements StateRepository {
 
   /** Nobody else can have the file open, so leadership is only waited for within this process, and never lost. */
   async lead(signal?: AbortSignal): Promise<Leadership> {
-    const previous = this.lastLeadership;
-    let resign = () => {};
-    this.lastLeadership = new Promise((resolve) => (resign = resolve));
+    const leave = await this.leaders.enter(this.endingWith(signal));
     try {
-      await orAborted(previous, this.endingWith(signal));
       const { clusterId, term } = await this.inTransaction(async (manager) => {
         await manager.increment(MetaRow, { id: META_ID }, 'term', 1);
         return readMeta(manager);
       });
-      return { clusterId, term, lost: new AbortController().signal, resign: () => Promise.resolve(resign()) };
+      return { clusterId, term, lost: new AbortController().signal, resign: () => Promise.resolve(leave()) };
     } catch (error) {
-      void previous.then(resign);
+      leave();
       throw error;
     }
   }
