@@ -8,7 +8,10 @@ import { ClusterController } from './cluster/cluster.controller';
 import { Commander } from './cluster/commander';
 import { FailureDetector } from './cluster/failure-detector';
 import { endProcess, FATAL_HANDLER } from './cluster/fatal-handler';
+import { HubAddress } from './cluster/hub-address';
+import { LeaderElection } from './cluster/leader-election';
 import { Reconciler } from './cluster/reconciler';
+import { Standby } from './cluster/standby';
 import { StateReadiness } from './cluster/state-readiness';
 import { HubMetrics } from './metrics/hub-metrics';
 import { METRIC_PROVIDERS } from './metrics/metric-providers';
@@ -41,6 +44,9 @@ export class HubModule {
         NodeSessionService,
         Commander,
         Reconciler,
+        HubAddress,
+        Standby,
+        LeaderElection,
         FailureDetector,
         RouteTable,
         StateReadiness,

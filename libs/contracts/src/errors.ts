@@ -55,6 +55,7 @@ export const ERROR_CATALOGUE = {
   invalid_frame: { grpc: GrpcStatus.INVALID_ARGUMENT, http: 500, openai: 'server_error' },
   stale_term: { grpc: GrpcStatus.FAILED_PRECONDITION, http: 500, openai: 'server_error' },
   node_id_taken: { grpc: GrpcStatus.ALREADY_EXISTS, http: 409, openai: 'invalid_request_error' },
+  not_leader: { grpc: GrpcStatus.UNAVAILABLE, http: 503, openai: 'server_error', retryable: true },
   state_conflict: { grpc: GrpcStatus.ABORTED, http: 409, openai: 'server_error' },
   state_unavailable: { grpc: GrpcStatus.UNAVAILABLE, http: 503, openai: 'server_error', retryable: true },
   state_outcome_unknown: { grpc: GrpcStatus.UNKNOWN, http: 503, openai: 'server_error', retryable: true },
@@ -68,6 +69,8 @@ export interface ErrorDetails {
   /** The request field at fault, as in OpenAI's `param`. */
   readonly param?: string;
   readonly retryAfterSeconds?: number;
+  /** Address of the peer to ask instead. */
+  readonly redirectTo?: string;
   readonly cause?: unknown;
 }
 
@@ -76,6 +79,7 @@ export class PangalacticError extends Error {
   override readonly name = 'PangalacticError';
   readonly param: string | undefined;
   readonly retryAfterSeconds: number | undefined;
+  readonly redirectTo: string | undefined;
 
   constructor(
     readonly code: ErrorCode,
@@ -85,6 +89,7 @@ export class PangalacticError extends Error {
     super(message, { cause: details.cause });
     this.param = details.param;
     this.retryAfterSeconds = details.retryAfterSeconds;
+    this.redirectTo = details.redirectTo;
   }
 
   get row(): CatalogueRow {

@@ -306,7 +306,7 @@ export function stateRepositoryContract(adapter: string, createStore: () => Prom
         await first.resign();
         const second = await repository.lead();
         await reopen();
-        expect(await repository.currentTerm()).toEqual({ clusterId: second.clusterId, term: second.term });
+        expect(await repository.currentTerm()).toMatchObject({ clusterId: second.clusterId, term: second.term });
         const third = await repository.lead();
         expect(first.clusterId).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
         expect([second.clusterId, third.clusterId]).toEqual([first.clusterId, first.clusterId]);
@@ -401,11 +401,13 @@ export function stateRepositoryContract(adapter: string, createStore: () => Prom
     describe('leading', () => {
       it('begins with the term that is current then', async () => {
         const before = await repository.currentTerm();
-        const { clusterId, term, lost } = await repository.lead();
-        expect(before).toEqual({ clusterId, term: before.term });
+        const { clusterId, term, lost, resign } = await repository.lead({ address: 'hub-1:7100' });
+        expect(before).toEqual({ clusterId, term: before.term, leader: undefined });
         expect(term).toBeGreaterThan(before.term);
-        expect(await repository.currentTerm()).toEqual({ clusterId, term });
+        expect(await repository.currentTerm()).toEqual({ clusterId, term, leader: 'hub-1:7100' });
         expect(lost.aborted).toBe(false);
+        await resign();
+        expect(await repository.currentTerm()).toEqual({ clusterId, term, leader: undefined });
       });
 
       it('waits for the one who leads to resign, in the order of the calls', async () => {
@@ -430,11 +432,11 @@ export function stateRepositoryContract(adapter: string, createStore: () => Prom
       it('is not waited for any longer than wanted', async () => {
         const { resign } = await repository.lead();
         const patience = new AbortController();
-        const waiting = repository.lead(patience.signal);
+        const waiting = repository.lead({ signal: patience.signal });
         patience.abort();
         await expect(waiting).rejects.toMatchObject({ code: 'cancelled' });
         await resign();
-        await expect(repository.lead(patience.signal)).rejects.toMatchObject({ code: 'cancelled' });
+        await expect(repository.lead({ signal: patience.signal })).rejects.toMatchObject({ code: 'cancelled' });
         await (await repository.lead()).resign();
         await repository.lead();
         const late = expect(repository.lead()).rejects.toMatchObject({ code: 'state_unavailable' });

@@ -42,6 +42,17 @@ export interface LeadershipTerm {
   readonly term: number;
 }
 
+export interface CurrentTerm extends LeadershipTerm {
+  /** The address of the one who leads now, undefined while nobody does. */
+  readonly leader: string | undefined;
+}
+
+export interface Candidacy {
+  /** Where others find this candidate when it leads. */
+  readonly address?: string;
+  readonly signal?: AbortSignal;
+}
+
 export interface Leadership extends LeadershipTerm {
   /** Aborts, with a PangalacticError, when somebody else may lead. Nothing may be commanded after that. */
   readonly lost: AbortSignal;
@@ -85,10 +96,10 @@ export interface StateRepository {
    * Waits until nobody else leads, and leads with a new term: commands that carry it outrank those of earlier leaders.
    * @throws PangalacticError `cancelled` when the signal aborts first
    */
-  lead(signal?: AbortSignal): Promise<Leadership>;
+  lead(candidacy?: Candidacy): Promise<Leadership>;
 
   /** The term of the current leader, or of the last one. */
-  currentTerm(): Promise<LeadershipTerm>;
+  currentTerm(): Promise<CurrentTerm>;
 
   /**
    * Fills an empty store, which then continues the other: it has its cluster id, and its terms are higher. One that was

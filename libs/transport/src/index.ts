@@ -1,3 +1,4 @@
+export * from './advertised-address';
 export * from './backoff';
 export * from './call-types';
 export { MAX_MESSAGE_BYTES } from './channel-options';

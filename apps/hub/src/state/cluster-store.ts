@@ -1,7 +1,15 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { PangalacticError } from '@pangalactic/contracts';
 import type { ClusterNode, ClusterState, NodeIdentity, StoredCluster } from '@pangalactic/scheduler';
-import { inCommits, STATE_REPOSITORY, type Leadership, type StateRepository } from '@pangalactic/state';
+import {
+  inCommits,
+  STATE_REPOSITORY,
+  type Candidacy,
+  type CurrentTerm,
+  type Leadership,
+  type StateRepository,
+  type StateSnapshot,
+} from '@pangalactic/state';
 import { parseDeployedModels, parseNodeIdentity, parsePipeline } from './stored-values';
 
 const DEPLOYMENTS = 'deployments';
@@ -19,26 +27,35 @@ interface Write {
 export class ClusterStore {
   constructor(@Inject(STATE_REPOSITORY) private readonly repository: StateRepository) {}
 
-  lead(): Promise<Leadership> {
-    return this.repository.lead();
+  lead(candidacy?: Candidacy): Promise<Leadership> {
+    return this.repository.lead(candidacy);
+  }
+
+  currentTerm(): Promise<CurrentTerm> {
+    return this.repository.currentTerm();
   }
 
   async load(): Promise<StoredCluster> {
-    const { entries } = await this.repository.list('');
-    const under = (prefix: string) => entries.filter(({ key }) => key.startsWith(prefix));
-    return {
-      nodes: under(NODES).map(({ key, value }) => parseNodeIdentity(key, value)),
-      pipelines: under(PIPELINES).map(({ key, value }) => parsePipeline(key, value)),
-      deployments: entries
-        .filter(({ key }) => key === DEPLOYMENTS)
-        .flatMap(({ key, value }) => parseDeployedModels(key, value)),
-    };
+    return parseCluster(await this.repository.list(''));
+  }
+
+  /** The stored cluster at once, and again whenever it has changed. Ends when the signal aborts. */
+  async *follow(signal: AbortSignal): AsyncGenerator<StoredCluster> {
+    let snapshot = await this.repository.list('');
+    yield parseCluster(snapshot);
+    for await (const { revision } of this.repository.watch('', snapshot.revision + 1, signal)) {
+      // What was listed last may be ahead of the watch.
+      if (revision <= snapshot.revision) continue;
+      snapshot = await this.repository.list('');
+      yield parseCluster(snapshot);
+    }
   }
 
   /**
    * Writes what differs between two states. Repeating it after a failure is harmless.
    * @returns whether there was anything to write
-   * @throws PangalacticError `state_conflict` when another hub has taken the lead, `state_unavailable`
+   * @throws PangalacticError `state_conflict` when another hub has taken the lead, `state_unavailable`,
+   * `state_outcome_unknown`
    */
   async save(before: ClusterState, after: ClusterState): Promise<boolean> {
     // Entries stand for themselves, so a large change may be written in several commits.
@@ -64,6 +81,17 @@ export class ClusterStore {
   close(): Promise<void> {
     return this.repository.close();
   }
+}
+
+function parseCluster({ entries }: StateSnapshot): StoredCluster {
+  const under = (prefix: string) => entries.filter(({ key }) => key.startsWith(prefix));
+  return {
+    nodes: under(NODES).map(({ key, value }) => parseNodeIdentity(key, value)),
+    pipelines: under(PIPELINES).map(({ key, value }) => parsePipeline(key, value)),
+    deployments: entries
+      .filter(({ key }) => key === DEPLOYMENTS)
+      .flatMap(({ key, value }) => parseDeployedModels(key, value)),
+  };
 }
 
 function writesBetween(before: ClusterState, after: ClusterState): Write[] {

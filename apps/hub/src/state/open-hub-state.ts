@@ -1,9 +1,42 @@
+import { readFile } from 'node:fs/promises';
 import { ConfigError, type HubConfig } from '@pangalactic/config';
-import { openStateRepository, type StateRepository } from '@pangalactic/state';
+import { openStateRepository, type EtcdOptions, type StateRepository } from '@pangalactic/state';
 
-export async function openHubState({ stateBackend, sqlitePath }: HubConfig): Promise<StateRepository> {
-  if (stateBackend !== 'sqlite') {
-    throw new ConfigError(`HUB_STATE_BACKEND=${JSON.stringify(stateBackend)}: this build allows only: sqlite`);
+/** A leader that is out of touch for longer stops leading. */
+const LEASE_TTL_MS = 10_000;
+
+/** @throws ConfigError */
+export async function openHubState(config: HubConfig): Promise<StateRepository> {
+  const { stateBackend, sqlitePath, etcdEndpoints: endpoints, etcdPrefix: prefix } = config;
+  if (stateBackend === 'sqlite') return openStateRepository({ backend: 'sqlite', sqlitePath });
+  const access = { ...user(config), ...(await tls(config)) };
+  return openStateRepository({ backend: 'etcd', endpoints, prefix, leaseTtlMs: LEASE_TTL_MS, ...access });
+}
+
+function user({ etcdUsername, etcdPassword }: HubConfig): Pick<EtcdOptions, 'user'> {
+  if (etcdUsername !== undefined && etcdPassword !== undefined) {
+    return { user: { name: etcdUsername, password: etcdPassword } };
   }
-  return openStateRepository({ backend: stateBackend, sqlitePath });
+  if (etcdUsername === undefined && etcdPassword === undefined) return {};
+  throw new ConfigError('HUB_ETCD_USERNAME, HUB_ETCD_PASSWORD: allowed: both or neither');
+}
+
+async function tls({ etcdCaFile, etcdCertFile, etcdKeyFile }: HubConfig): Promise<Pick<EtcdOptions, 'tls'>> {
+  if ((etcdCertFile === undefined) !== (etcdKeyFile === undefined)) {
+    throw new ConfigError('HUB_ETCD_CERT_FILE, HUB_ETCD_KEY_FILE: allowed: both or neither');
+  }
+  const [ca, certificate, key] = await Promise.all([
+    read('HUB_ETCD_CA_FILE', etcdCaFile),
+    read('HUB_ETCD_CERT_FILE', etcdCertFile),
+    read('HUB_ETCD_KEY_FILE', etcdKeyFile),
+  ]);
+  if (!ca && !certificate) return {};
+  return { tls: { ...(ca && { ca }), ...(certificate && { certificate }), ...(key && { key }) } };
+}
+
+async function read(variable: string, path: string | undefined): Promise<Buffer | undefined> {
+  if (path === undefined) return undefined;
+  return readFile(path).catch((error: NodeJS.ErrnoException) => {
+    throw new ConfigError(`${variable}=${JSON.stringify(path)}: allowed: a file that can be read (${error.code})`);
+  });
 }

@@ -27,7 +27,7 @@ export interface EtcdConnection {
   readonly endpoints: readonly string[];
   readonly user?: { readonly name: string; readonly password: string };
   /** PEM. */
-  readonly tls?: { readonly ca: Buffer; readonly certificate?: Buffer; readonly key?: Buffer };
+  readonly tls?: { readonly ca?: Buffer; readonly certificate?: Buffer; readonly key?: Buffer };
 }
 
 /** A member that lost its leader answers nothing; the next one may. */
@@ -60,7 +60,8 @@ export class EtcdClient {
     this.etcd = new OpenEtcd3({
       hosts: [...endpoints],
       ...(user && { auth: { username: user.name, password: user.password } }),
-      ...(tls && { credentials: { rootCertificate: tls.ca, certChain: tls.certificate, privateKey: tls.key } }),
+      // grpc-js takes undefined for what Node trusts by default; etcd3's type does not say so.
+      ...(tls && { credentials: { rootCertificate: tls.ca!, certChain: tls.certificate, privateKey: tls.key } }),
       grpcOptions: {
         // Not below 5000, etcd's --grpc-keepalive-min-time: it would close the connection.
         'grpc.keepalive_time_ms': 5_000,

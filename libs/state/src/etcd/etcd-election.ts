@@ -25,10 +25,10 @@ export class EtcdElection {
   ) {}
 
   /** However long etcd is away. @throws PangalacticError `corrupt_state`, or the signal's reason */
-  async win(signal: AbortSignal): Promise<Leadership> {
+  async win(address: string, signal: AbortSignal): Promise<Leadership> {
     while (!signal.aborted) {
       try {
-        const leadership = await this.attempt();
+        const leadership = await this.attempt(address);
         if (leadership) return leadership;
       } catch (error) {
         if (error instanceof PangalacticError && error.code === 'corrupt_state') throw error;
@@ -38,11 +38,16 @@ export class EtcdElection {
     throw signal.reason;
   }
 
-  private async attempt(): Promise<Leadership | undefined> {
-    if (await this.leaseOfLeader()) return undefined;
+  async leader(): Promise<{ readonly address: string; readonly lease: string } | undefined> {
+    const { kvs } = await this.client.read({ key: this.keys.leader });
+    return kvs[0] && { address: kvs[0].value.toString(), lease: kvs[0].lease };
+  }
+
+  private async attempt(address: string): Promise<Leadership | undefined> {
+    if (await this.leader()) return undefined;
     const lease = await EtcdLease.grant(this.client, this.leaseTtlMs);
     try {
-      const facts = await this.elect(lease);
+      const facts = await this.elect(address, lease);
       if (facts && !lease.lost.aborted) {
         const { clusterId, term } = facts;
         return { clusterId, term, lost: lease.lost, resign: () => lease.end() };
@@ -55,12 +60,12 @@ export class EtcdElection {
     }
   }
 
-  private async elect(lease: EtcdLease): Promise<StoreFacts | undefined> {
+  private async elect(address: string, lease: EtcdLease): Promise<StoreFacts | undefined> {
     try {
       const response = await this.inOrder(() =>
         this.meta.transact((facts) => ({
           compare: [wasWrittenAt(this.keys.leader, 0)],
-          success: [put(this.keys.leader, '', lease.id)],
+          success: [put(this.keys.leader, address, lease.id)],
           facts: { ...facts, term: facts.term + 1 },
         })),
       );
@@ -68,12 +73,7 @@ export class EtcdElection {
     } catch (error) {
       if (!(error instanceof PangalacticError) || error.code !== 'state_outcome_unknown') throw error;
       const facts = await this.inOrder(() => this.meta.refreshed());
-      return (await this.leaseOfLeader()) === lease.id ? facts : undefined;
+      return (await this.leader())?.lease === lease.id ? facts : undefined;
     }
-  }
-
-  private async leaseOfLeader(): Promise<string | undefined> {
-    const { kvs } = await this.client.read({ key: this.keys.leader });
-    return kvs[0]?.lease;
   }
 }

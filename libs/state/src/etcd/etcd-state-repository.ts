@@ -2,9 +2,10 @@ import { PangalacticError } from '@pangalactic/contracts';
 import type { IKeyValue, IRangeResponse } from 'etcd3';
 import { assertCommitWithinLimits } from '../commit-limits';
 import type {
+  Candidacy,
   CommitResult,
+  CurrentTerm,
   Leadership,
-  LeadershipTerm,
   StateBackup,
   StateChanges,
   StateCommit,
@@ -100,11 +101,11 @@ export class EtcdStateRepository implements StateRepository {
     yield* watchEntries(this.client, this.keys, prefix, fromRevision, this.endingWith(signal));
   }
 
-  async lead(signal?: AbortSignal): Promise<Leadership> {
+  async lead({ address = '', signal }: Candidacy = {}): Promise<Leadership> {
     const ending = this.endingWith(signal);
     const leave = await this.leaders.enter(ending);
     try {
-      const leadership = await this.election.win(ending);
+      const leadership = await this.election.win(address, ending);
       this.current = leadership;
       return { ...leadership, resign: () => leadership.resign().finally(leave) };
     } catch (error) {
@@ -113,10 +114,10 @@ export class EtcdStateRepository implements StateRepository {
     }
   }
 
-  currentTerm(): Promise<LeadershipTerm> {
+  currentTerm(): Promise<CurrentTerm> {
     return this.inOrder(async () => {
       const { clusterId, term } = await this.meta.refreshed();
-      return { clusterId, term };
+      return { clusterId, term, leader: (await this.election.leader())?.address };
     });
   }
 

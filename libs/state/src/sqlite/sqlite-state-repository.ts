@@ -4,9 +4,10 @@ import { DataSource, In } from 'typeorm';
 import type { EntityManager } from 'typeorm';
 import { assertCommitWithinLimits } from '../commit-limits';
 import type {
+  Candidacy,
   CommitResult,
+  CurrentTerm,
   Leadership,
-  LeadershipTerm,
   StateBackup,
   StateChanges,
   StateCommit,
@@ -34,6 +35,7 @@ export class SqliteStateRepository implements StateRepository {
   /** Called after each commit. */
   private readonly watchers = new Set<() => void>();
   private readonly leaders = new LeadershipQueue();
+  private leader: string | undefined;
 
   private constructor(private readonly dataSource: DataSource) {}
 
@@ -107,24 +109,29 @@ export class SqliteStateRepository implements StateRepository {
   }
 
   /** Nobody else can have the file open, so leadership is only waited for within this process, and never lost. */
-  async lead(signal?: AbortSignal): Promise<Leadership> {
+  async lead({ address = '', signal }: Candidacy = {}): Promise<Leadership> {
     const leave = await this.leaders.enter(this.endingWith(signal));
     try {
       const { clusterId, term } = await this.inTransaction(async (manager) => {
         await manager.increment(MetaRow, { id: META_ID }, 'term', 1);
         return readMeta(manager);
       });
-      return { clusterId, term, lost: new AbortController().signal, resign: () => Promise.resolve(leave()) };
+      this.leader = address;
+      const resign = async () => {
+        this.leader = undefined;
+        leave();
+      };
+      return { clusterId, term, lost: new AbortController().signal, resign };
     } catch (error) {
       leave();
       throw error;
     }
   }
 
-  currentTerm(): Promise<LeadershipTerm> {
+  currentTerm(): Promise<CurrentTerm> {
     return this.inOrder(async (manager) => {
       const { clusterId, term } = await readMeta(manager);
-      return { clusterId, term };
+      return { clusterId, term, leader: this.leader };
     });
   }
 
