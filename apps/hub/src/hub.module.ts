@@ -2,7 +2,7 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { HUB_CONFIG, type HubConfig } from '@pangalactic/config';
 import { READINESS_CHECKS, type ReadinessCheck } from '@pangalactic/lifecycle';
 import { loggingModule, metricsModule } from '@pangalactic/observability';
-import { STATE_REPOSITORY } from '@pangalactic/state';
+import { openConfiguredState, STATE_REPOSITORY } from '@pangalactic/state';
 import { CLOCK, steadyClock } from './clock';
 import { ClusterController } from './cluster/cluster.controller';
 import { Commander } from './cluster/commander';
@@ -22,7 +22,6 @@ import { NodeSessionService } from './registry/node-session.service';
 import { RouteTable } from './routes/route-table';
 import { RoutesController } from './routes/routes.controller';
 import { ClusterStore } from './state/cluster-store';
-import { openHubState } from './state/open-hub-state';
 
 @Module({})
 export class HubModule {
@@ -35,7 +34,7 @@ export class HubModule {
         { provide: HUB_CONFIG, useValue: config },
         { provide: CLOCK, useValue: steadyClock },
         { provide: FATAL_HANDLER, useValue: endProcess },
-        { provide: STATE_REPOSITORY, useFactory: () => openHubState(config) },
+        { provide: STATE_REPOSITORY, useFactory: () => openConfiguredState(config) },
         ClusterStore,
         ...METRIC_PROVIDERS,
         HubMetrics,

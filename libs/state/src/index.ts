@@ -1,6 +1,5 @@
 export { inCommits } from './commit-limits';
-export { openStateRepository } from './open-state-repository';
-export type { StateOptions } from './open-state-repository';
+export { openConfiguredState } from './open-configured-state';
 export { EtcdStateRepository } from './etcd/etcd-state-repository';
 export type { EtcdOptions } from './etcd/etcd-state-repository';
 export { SqliteStateRepository } from './sqlite/sqlite-state-repository';

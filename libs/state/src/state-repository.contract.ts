@@ -475,6 +475,15 @@ export function stateRepositoryContract(adapter: string, createStore: () => Prom
         expect((await repository.currentTerm()).clusterId).toBe(backup.clusterId);
       });
 
+      it.each([
+        ['a key that no store takes', [{ key: 'a b', value: '' }], 'invalid_request'],
+        ['a key twice', [...entries, entries[0]!], 'invalid_request'],
+        ['a value too large', [{ key: 'a', value: 'x'.repeat(MAX_VALUE_BYTES + 1) }], 'payload_too_large'],
+      ])('refuses %s before it writes anything', async (_, bad, code) => {
+        await expect(repository.restore({ ...backup, entries: bad })).rejects.toMatchObject({ code });
+        expect((await everything()).entries).toEqual([]);
+      });
+
       it('makes no term lower', async () => {
         for (let turn = 0; turn < 3; turn++) await (await repository.lead()).resign();
         const before = await repository.currentTerm();

@@ -1,6 +1,6 @@
 import { PangalacticError } from '@pangalactic/contracts';
 import type { IKeyValue, IRangeResponse } from 'etcd3';
-import { assertCommitWithinLimits } from '../commit-limits';
+import { assertBackupWithinLimits, assertCommitWithinLimits } from '../commit-limits';
 import type {
   Candidacy,
   CommitResult,
@@ -121,7 +121,8 @@ export class EtcdStateRepository implements StateRepository {
     });
   }
 
-  restore(backup: StateBackup, onProgress?: (entriesWritten: number) => void): Promise<void> {
+  async restore(backup: StateBackup, onProgress?: (entriesWritten: number) => void): Promise<void> {
+    assertBackupWithinLimits(backup);
     return this.inOrder(() => restoreEntries(this.client.name, this.keys, this.meta, backup, onProgress));
   }
 

@@ -6,10 +6,9 @@ import { join } from 'node:path';
 import { repositoryRoot } from '@pangalactic/contracts';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openStateRepository } from '../open-state-repository';
 import { KEPT_CHANGES } from './sqlite-changes';
 import { MIGRATIONS } from './sqlite-schema';
-import { stateDataSource } from './sqlite-state-repository';
+import { SqliteStateRepository, stateDataSource } from './sqlite-state-repository';
 
 let folder: string;
 let path: string;
@@ -21,7 +20,7 @@ beforeEach(async () => {
 
 afterEach(() => rm(folder, { recursive: true }));
 
-const open = () => openStateRepository({ backend: 'sqlite', sqlitePath: path });
+const open = () => SqliteStateRepository.open(path);
 
 /** A file as this version leaves it, with one entry. */
 async function createState(): Promise<void> {

@@ -2,7 +2,7 @@ import { PangalacticError } from '@pangalactic/contracts';
 import type { Database as Connection } from 'better-sqlite3';
 import { DataSource, In } from 'typeorm';
 import type { EntityManager } from 'typeorm';
-import { assertCommitWithinLimits } from '../commit-limits';
+import { assertBackupWithinLimits, assertCommitWithinLimits } from '../commit-limits';
 import type {
   Candidacy,
   CommitResult,
@@ -135,7 +135,9 @@ export class SqliteStateRepository implements StateRepository {
     });
   }
 
-  restore({ clusterId, term, entries }: StateBackup, onProgress?: (entriesWritten: number) => void): Promise<void> {
+  async restore(backup: StateBackup, onProgress?: (entriesWritten: number) => void): Promise<void> {
+    assertBackupWithinLimits(backup);
+    const { clusterId, term, entries } = backup;
     return this.inTransaction(async (manager) => {
       const meta = await readMeta(manager);
       if ((await manager.count(EntryRow)) > 0) {

@@ -1,16 +1,21 @@
 import { readFile } from 'node:fs/promises';
 import { ConfigError, type HubConfig } from '@pangalactic/config';
-import { openStateRepository, type EtcdOptions, type StateRepository } from '@pangalactic/state';
+import { EtcdStateRepository, type EtcdOptions } from './etcd/etcd-state-repository';
+import { SqliteStateRepository } from './sqlite/sqlite-state-repository';
+import type { StateRepository } from './state-repository';
 
 /** A leader that is out of touch for longer stops leading. */
 const LEASE_TTL_MS = 10_000;
 
-/** @throws ConfigError */
-export async function openHubState(config: HubConfig): Promise<StateRepository> {
+/**
+ * For a Nest provider: `{ provide: STATE_REPOSITORY, useFactory: () => openConfiguredState(config) }`.
+ * @throws ConfigError
+ */
+export async function openConfiguredState(config: HubConfig): Promise<StateRepository> {
   const { stateBackend, sqlitePath, etcdEndpoints: endpoints, etcdPrefix: prefix } = config;
-  if (stateBackend === 'sqlite') return openStateRepository({ backend: 'sqlite', sqlitePath });
+  if (stateBackend === 'sqlite') return SqliteStateRepository.open(sqlitePath);
   const access = { ...user(config), ...(await tls(config)) };
-  return openStateRepository({ backend: 'etcd', endpoints, prefix, leaseTtlMs: LEASE_TTL_MS, ...access });
+  return new EtcdStateRepository({ endpoints, prefix, leaseTtlMs: LEASE_TTL_MS, ...access });
 }
 
 function user({ etcdUsername, etcdPassword }: HubConfig): Pick<EtcdOptions, 'user'> {
