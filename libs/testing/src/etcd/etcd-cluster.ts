@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { FaultProxy } from '../fault-proxy';
 import { freePort } from '../free-port';
 import { until } from '../until';
-import { EtcdMember, loopbackUrl, requireEtcd } from './etcd-member';
+import { EtcdMember, loopbackUrl, requireEtcd, type TlsFiles } from './etcd-member';
 
 const START_TIMEOUT_MS = 30_000;
 const ETCDCTL_TIMEOUT_MS = 10_000;
@@ -24,9 +24,10 @@ export class EtcdCluster {
   private constructor(
     readonly members: readonly EtcdMember[],
     private readonly folder: string,
+    private readonly tls: TlsFiles | undefined,
   ) {}
 
-  static async start(size = 3): Promise<EtcdCluster> {
+  static async start(size = 3, tls?: TlsFiles): Promise<EtcdCluster> {
     requireEtcd();
     const folder = await mkdtemp(join(tmpdir(), 'pangalactic-etcd-'));
     const ports = [];
@@ -35,8 +36,9 @@ export class EtcdCluster {
     }
     const initialCluster = ports.map(({ name, peerPort }) => `${name}=${loopbackUrl(peerPort)}`).join();
     const cluster = new EtcdCluster(
-      ports.map((member) => new EtcdMember({ ...member, folder, initialCluster })),
+      ports.map((member) => new EtcdMember({ ...member, folder, initialCluster, ...(tls && { tls }) })),
       folder,
+      tls,
     );
     for (const member of cluster.members) member.start();
     await cluster.untilHealthy();
@@ -44,7 +46,7 @@ export class EtcdCluster {
   }
 
   get endpoints(): string[] {
-    return this.members.map(({ clientPort }) => loopbackUrl(clientPort));
+    return this.members.map(({ clientPort }) => loopbackUrl(clientPort, this.tls && 'https'));
   }
 
   async link(): Promise<EtcdLink> {
@@ -72,8 +74,10 @@ export class EtcdCluster {
   }
 
   async etcdctl(...commandLine: string[]): Promise<string> {
-    const endpoints = `--endpoints=${this.endpoints.join()}`;
-    const { stdout } = await promisify(execFile)('etcdctl', [endpoints, ...commandLine], {
+    const { tls } = this;
+    const access = tls ? [`--cacert=${tls.ca}`, `--cert=${tls.certificate}`, `--key=${tls.key}`] : [];
+    const flags = [`--endpoints=${this.endpoints.join()}`, ...access];
+    const { stdout } = await promisify(execFile)('etcdctl', [...flags, ...commandLine], {
       env: { PATH: '/usr/local/bin:/usr/bin:/bin', ETCDCTL_API: '3' },
       timeout: ETCDCTL_TIMEOUT_MS,
     });

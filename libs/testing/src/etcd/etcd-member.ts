@@ -11,6 +11,15 @@ export interface EtcdMemberSpec {
   readonly folder: string;
   /** `name=peer URL` of all members. */
   readonly initialCluster: string;
+  /** Clients must present a certificate of the same CA. */
+  readonly tls?: TlsFiles;
+}
+
+/** Paths of PEM files. */
+export interface TlsFiles {
+  readonly ca: string;
+  readonly certificate: string;
+  readonly key: string;
 }
 
 /** One member of an etcd cluster as a real process. */
@@ -33,8 +42,8 @@ export class EtcdMember {
 
   /** For the first time, or again with the data it had. */
   start(): void {
-    const { name, folder, clientPort, peerPort, initialCluster } = this.spec;
-    const [client, peer] = [loopbackUrl(clientPort), loopbackUrl(peerPort)];
+    const { name, folder, clientPort, peerPort, initialCluster, tls } = this.spec;
+    const [client, peer] = [loopbackUrl(clientPort, tls && 'https'), loopbackUrl(peerPort)];
     const settings = {
       name,
       'data-dir': join(folder, name),
@@ -46,6 +55,12 @@ export class EtcdMember {
       'initial-cluster-state': 'new',
       logger: 'zap',
       'log-level': 'warn',
+      ...(tls && {
+        'trusted-ca-file': tls.ca,
+        'cert-file': tls.certificate,
+        'key-file': tls.key,
+        'client-cert-auth': 'true',
+      }),
     };
     const log = openSync(this.logPath, 'a');
     const etcd = ['etcd', ...Object.entries(settings).map(([flag, value]) => `--${flag}=${value}`)];
@@ -71,8 +86,8 @@ export class EtcdMember {
   }
 }
 
-export function loopbackUrl(port: number): string {
-  return `http://127.0.0.1:${port}`;
+export function loopbackUrl(port: number, protocol: 'http' | 'https' = 'http'): string {
+  return `${protocol}://127.0.0.1:${port}`;
 }
 
 /** @throws Error that says how to install it */
