@@ -1,4 +1,5 @@
-import { PREFILL_CHUNK_TOKENS, type Shard } from '@pangalactic/inference';
+import type { Shard } from '@pangalactic/inference';
+import { PREFILL_CHUNK_TOKENS } from '@pangalactic/scheduler';
 
 const SAMPLING = { temperature: 0, topP: 1 };
 

@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { repositoryRoot } from '@pangalactic/contracts';
 import { Command } from 'commander';
 import { LlamaCppPeer, peerAvailable } from '@pangalactic/testing';
+import { BareEngine } from './bare-engine';
 import { describeMachine } from './machine';
 import { deliveredCores, QUIET_CORES } from './noise';
+import { profile } from './profile';
 import { type Round, type Row, ROWS, type Subjects } from './rows';
 import { ServedModel } from './served-model';
 import { smoke } from './smoke';
@@ -14,6 +16,7 @@ import { tinyLlamaFile } from './tinyllama';
 
 interface Flags {
   readonly smoke?: true;
+  readonly profile?: true;
   readonly rounds: string;
   readonly only?: string;
 }
@@ -34,6 +37,7 @@ async function main(): Promise<void> {
       'Speed as ratios: against llama.cpp, and against ourselves, on a generated model of TinyLlama 1.1B shape.',
     )
     .option('--smoke', 'one engine on a small model, a few seconds')
+    .option('--profile', 'where the engine spends a step, by operator')
     .option('--rounds <count>', 'rounds of each row', '5')
     .option('--only <text>', 'rows whose name contains this')
     .parse()
@@ -41,6 +45,7 @@ async function main(): Promise<void> {
   const machine = describeMachine();
   console.log(machine);
   if (flags.smoke) return store('smoke', { machine, rates: await smoke(availableParallelism()) });
+  if (flags.profile) return store('profile', { machine, phases: await profile(availableParallelism()) });
 
   const rows = ROWS.filter(({ name }) => name.includes(flags.only ?? ''));
   const cores: number[] = [];
@@ -57,9 +62,10 @@ async function measureAll(rows: readonly Row[], rounds: number, cores: number[])
   const oneNode = await ServedModel.start(1, threads);
   const oneNodeOneThread = await ServedModel.start(1, 1);
   const twoNodesOneThread = await ServedModel.start(2, 1);
+  const engine = await BareEngine.load(modelPath, threads);
   const peer = LlamaCppPeer.start();
   try {
-    const subjects: Subjects = { peer, modelPath, threads, oneNode, oneNodeOneThread, twoNodesOneThread };
+    const subjects: Subjects = { peer, engine, modelPath, threads, oneNode, oneNodeOneThread, twoNodesOneThread };
     const results: Result[] = [];
     for (const row of rows) {
       cores.push(await deliveredCores());
@@ -68,14 +74,15 @@ async function measureAll(rows: readonly Row[], rounds: number, cores: number[])
     return results;
   } finally {
     await peer.close();
+    await engine.close();
     for (const model of [oneNode, oneNodeOneThread, twoNodesOneThread]) await model.stop();
   }
 }
 
-/** The first round warms up and does not count. */
-async function measureRow(row: Row, rounds: number, subjects: Subjects): Promise<Result> {
-  const { name, bar, stretch, unit, atMost } = row;
-  await row.measure(subjects);
+/** The first of several rounds warms up and does not count. */
+async function measureRow(row: Row, wantedRounds: number, subjects: Subjects): Promise<Result> {
+  const { name, bar, stretch, unit, atMost, rounds = wantedRounds } = row;
+  if (rounds > 1) await row.measure(subjects);
   const measured: Round[] = [];
   for (let round = 0; round < rounds; round++) measured.push(await row.measure(subjects));
   const figure = median(measured.map((round) => round.figure));

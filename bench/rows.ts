@@ -1,10 +1,12 @@
 import type { LlamaCppPeer } from '@pangalactic/testing';
+import type { BareEngine } from './bare-engine';
 import { decodeRate, longestGap, prefillRate, totalRate } from './rates';
 import { freshPrompt, type ServedModel, type TokenTimes } from './served-model';
 
 /** What the rows measure: the same model served in several ways, and by llama.cpp. */
 export interface Subjects {
   readonly peer: LlamaCppPeer;
+  readonly engine: BareEngine;
   readonly modelPath: string;
   /** Threads of the whole machine. */
   readonly threads: number;
@@ -20,6 +22,8 @@ export interface Row {
   /** Smaller is better. */
   readonly atMost?: true;
   readonly unit: string;
+  /** Where more would measure the same. */
+  readonly rounds?: number;
   /** Both sides of a ratio are measured in the same round. */
   readonly measure: (subjects: Subjects) => Promise<Round>;
 }
@@ -31,7 +35,7 @@ export interface Round {
 }
 
 const DECODE_PROMPT = 32;
-const DECODE_TOKENS = 40;
+const DECODE_TOKENS = 80;
 const STREAMS = 8;
 
 const decode = async (model: ServedModel) =>
@@ -110,6 +114,28 @@ export const ROWS: readonly Row[] = [
   {
     ...{ name: 'prefill rate kept while streams run', bar: 0.75, stretch: 0.85, unit: 'ratio' },
     measure: async ({ oneNode }) => (await underPrefill(oneNode)).kept,
+  },
+  {
+    ...{ name: 'decode through the gateway vs the bare engine', bar: 0.95, stretch: 0.98, unit: 'ratio' },
+    measure: async ({ oneNode, engine }) => {
+      await engine.prefill(1, DECODE_PROMPT);
+      const bare = await engine.decode(DECODE_TOKENS);
+      const { times, tokens } = await oneNode.complete(freshPrompt(DECODE_PROMPT), DECODE_TOKENS);
+      if (tokens !== DECODE_TOKENS) throw new Error(`the gateway counted ${tokens} tokens instead of ${DECODE_TOKENS}`);
+      return ratio({ gateway: ((tokens - 1) / (times.at(-1)! - times[0]!)) * 1000, bare }, 'gateway', 'bare');
+    },
+  },
+  {
+    ...{ name: 'anonymous memory over the ledger, beyond 150 MB', bar: 1.15, stretch: 1.05, unit: 'ratio' },
+    ...{ atMost: true, rounds: 1 },
+    measure: async ({ oneNode }) => {
+      // Memory of the KV cache is taken when it is first written.
+      const { contextLength, maxSequences } = oneNode.pipeline;
+      const full = () => oneNode.generate(freshPrompt(contextLength - 1), 1);
+      await Promise.all(Array.from({ length: maxSequences }, full));
+      const [used, ledger] = [oneNode.anonymousBytes() / 1e6, oneNode.ledgerBytes / 1e6];
+      return { figure: (used - 150) / ledger, parts: { 'used MB': used, 'ledger MB': ledger } };
+    },
   },
 ];
 

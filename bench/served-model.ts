@@ -1,11 +1,20 @@
 import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type { PipelineSpec } from '@pangalactic/contracts';
 import { startCluster, type TestCluster } from '@pangalactic/testing';
 import { connectNode, type NodeClient } from '@pangalactic/transport';
 import { MODEL_DIRECTORY, TINYLLAMA, TINYLLAMA_ID } from './tinyllama';
 
 const DEADLINE_MS = 300_000;
 const START_MS = 180_000;
+
+interface CompletionEvent {
+  readonly choices: readonly { readonly text: string }[];
+  readonly usage?: { readonly completion_tokens: number } | null;
+}
+
+/** After so many, what runs once per token has been compiled. */
+const WARM_UP_TOKENS = 300;
 
 /** When each token came, in milliseconds after the request. */
 export type TokenTimes = readonly number[];
@@ -15,7 +24,7 @@ export class ServedModel {
   private constructor(
     readonly cluster: TestCluster,
     private readonly head: NodeClient,
-    private readonly pipelineId: string,
+    readonly pipeline: PipelineSpec,
   ) {}
 
   static async start(nodes: number, threads: number): Promise<ServedModel> {
@@ -24,15 +33,18 @@ export class ServedModel {
       env: { node: { NODE_THREADS: String(threads) } },
     });
     const { pipelines } = await cluster.view();
-    const { id, stages } = pipelines.find(({ state }) => state === 'READY')!.pipeline!;
-    return new ServedModel(cluster, connectNode(stages[0]!.address, { clusterToken: undefined }), id);
+    const pipeline = pipelines.find(({ state }) => state === 'READY')!.pipeline!;
+    const head = connectNode(pipeline.stages[0]!.address, { clusterToken: undefined });
+    const model = new ServedModel(cluster, head, pipeline);
+    await model.generate(freshPrompt(32), WARM_UP_TOKENS);
+    return model;
   }
 
   async generate(promptIds: readonly number[], maxTokens: number): Promise<TokenTimes> {
     const started = performance.now();
     const stream = this.head.generate(
       {
-        ...{ pipelineId: this.pipelineId, attemptId: 'bench', promptIds: [...promptIds], emittedIds: [], maxTokens },
+        ...{ pipelineId: this.pipeline.id, attemptId: 'bench', promptIds: [...promptIds], emittedIds: [], maxTokens },
         ...{ sampling: { temperature: 0, topP: 1 }, seed: 1, choiceIndex: 0 },
       },
       { deadlineMs: DEADLINE_MS },
@@ -41,6 +53,38 @@ export class ServedModel {
     for await (const { token } of stream) if (token) times.push(performance.now() - started);
     if (times.length !== maxTokens) throw new Error(`${times.length} tokens instead of ${maxTokens}`);
     return times;
+  }
+
+  /** The same through the gateway, as a client sees it: when each event of the stream came. */
+  async complete(promptIds: readonly number[], maxTokens: number): Promise<{ times: TokenTimes; tokens: number }> {
+    const started = performance.now();
+    const response = await fetch(this.cluster.url('gateway', '/v1/completions'), {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        ...{ model: TINYLLAMA_ID, prompt: promptIds, max_tokens: maxTokens, temperature: 0, stream: true },
+        stream_options: { include_usage: true },
+      }),
+      signal: AbortSignal.timeout(DEADLINE_MS),
+    });
+    const times: number[] = [];
+    let tokens = 0;
+    let rest = '';
+    for await (const bytes of response.body!.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + bytes).split('\n');
+      rest = lines.pop()!;
+      for (const line of lines.filter((text) => text.startsWith('data: {'))) {
+        const { choices, usage } = JSON.parse(line.slice('data: '.length)) as CompletionEvent;
+        if (choices[0]?.text) times.push(performance.now() - started);
+        if (usage) tokens = usage.completion_tokens;
+      }
+    }
+    return { times, tokens };
+  }
+
+  /** What the planner's ledger counts for this model on all its nodes: weights, KV cache and workspace, in bytes. */
+  get ledgerBytes(): number {
+    return this.pipeline.stages.reduce((bytes, { memoryBytes }) => bytes + memoryBytes, 0);
   }
 
   /** Anonymous memory of the node processes, in bytes. */

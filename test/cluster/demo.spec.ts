@@ -78,6 +78,28 @@ it('starts a dead node again, and leaves nothing behind after Ctrl-C', async () 
   expect(pids.filter(isAlive)).toEqual([]);
 });
 
+it('starts a node again that dies before all have started', async () => {
+  const { flags } = await freePlace();
+  const demo = watch(runBuilt(DEMO, ['--nodes', '2', '--exit', '--prompt', 'Hello', ...flags]));
+  process.kill(await demo.pidOf('node-1', 'started'), 'SIGKILL');
+  const { code, stdout, stderr } = await demo.ended;
+  expect(stderr).toMatch(/node-1 was ended by SIGKILL, starting again in 0\.5 s/);
+  expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: expect.stringContaining('Hello!') as string });
+});
+
+it('gives up a node that never starts', async () => {
+  const { flags } = await freePlace();
+  const { child, ended } = runBuilt(DEMO, ['--nodes', '1', ...flags]);
+  child.stderr?.on('data', (text: string) => {
+    for (const [, pid] of text.matchAll(/node-1 started(?: again)? \(process (\d+)\)/g))
+      process.kill(Number(pid), 'SIGKILL');
+  });
+  const { code, stderr } = await ended;
+  expect(code).toBe(1);
+  expect(stderr.match(/starting again/g)).toHaveLength(2);
+  expect(stderr.trimEnd().split('\n').at(-1)).toMatch(/^demo: node-1 was ended by SIGKILL.* \(logs: .*node-1\.log\)$/);
+});
+
 it('takes its processes with it, however it dies', async () => {
   const { flags } = await freePlace();
   const demo = watch(runBuilt(DEMO, ['--nodes', '1', ...flags]));

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { NodeView } from '@pangalactic/contracts';
 import { GgmlType } from '@pangalactic/models';
 import { readyPipeline, startCluster, until, writeRandomModel, type TestCluster } from '@pangalactic/testing';
 import type OpenAI from 'openai';
@@ -76,7 +77,7 @@ it('frees the slot on every stage when the client leaves', async () => {
     if (!leaving.signal.aborted) throw error;
   });
   await until(async () => (await slotsInUse()).every((slots) => slots === 0), {
-    timeoutMs: 5_000,
+    timeoutMs: 15_000,
     message: 'no slot is in use',
   });
   const generated = await Promise.all(
@@ -106,14 +107,18 @@ it('finishes a running stream, and answers new requests, while the hub is dead',
   // The nodes keep what they serve, and the new hub leaves it there.
   cluster.start('hub');
   await until(async () => (await stateOf('node-1')) === 'CONNECTED' && (await stateOf('node-2')) === 'CONNECTED', {
-    timeoutMs: 10_000,
+    timeoutMs: 30_000,
     message: 'the nodes are back',
   });
   expect(readyPipeline(await cluster.view())?.pipeline?.id).toBe(pipelineId);
 });
 
+async function nodeView(name: string): Promise<NodeView | undefined> {
+  return (await cluster.view()).nodes.find(({ id }) => id === name);
+}
+
 async function stateOf(name: string): Promise<string | undefined> {
-  return (await cluster.view()).nodes.find(({ id }) => id === name)?.state;
+  return (await nodeView(name))?.state;
 }
 
 function readyz(): Promise<Response> {
@@ -121,17 +126,18 @@ function readyz(): Promise<Response> {
 }
 
 it('marks an idle node FAILED after the timeout, and is ready again when it returns', async () => {
-  await until(async () => (await stateOf('node-2')) === 'CONNECTED', { timeoutMs: 10_000, message: 'node-2 is back' });
+  await until(async () => (await stateOf('node-2')) === 'CONNECTED', { timeoutMs: 30_000, message: 'node-2 is back' });
   expect((await readyz()).status).toBe(200);
 
-  const killedAt = performance.now();
   await cluster.kill('node-2');
-  await until(async () => (await stateOf('node-2')) === 'FAILED', { timeoutMs: 10_000, message: 'node-2 is FAILED' });
-  // The last sign of life is at most one heartbeat older than the end.
-  const heartbeatS = HEARTBEAT_TIMEOUT_S / 3;
-  expect(performance.now() - killedAt).toBeGreaterThan((HEARTBEAT_TIMEOUT_S - heartbeatS) * 1000 * 0.9);
+  const failed = async () => {
+    const node = await nodeView('node-2');
+    return node?.state === 'FAILED' ? node : undefined;
+  };
+  const { heartbeatAgeMs } = await until(failed, { timeoutMs: 30_000, message: 'node-2 is FAILED' });
+  expect(heartbeatAgeMs).toBeGreaterThan(HEARTBEAT_TIMEOUT_S * 1_000);
 
-  await until(async () => (await readyz()).status === 503, { timeoutMs: 15_000, message: '/readyz says 503' });
+  await until(async () => (await readyz()).status === 503, { timeoutMs: 30_000, message: '/readyz says 503' });
   expect(await (await readyz()).json()).toMatchObject({ ready: false });
 
   cluster.start('node-2');

@@ -14,16 +14,24 @@ const workerFile = join(root, 'dist/libs/inference/src/transformers/engine-worke
 const cacheDir = mkdtempSync(join(tmpdir(), 'pangalactic-provider-'));
 let model: ModelInfo;
 const create = () => TransformersProvider.create({ threads: 1, cacheDir, workerFile });
+const warnings: string[] = [];
+const createCopying = () =>
+  TransformersProvider.create(
+    { threads: 1, cacheDir, workerFile, onWarning: (warning) => warnings.push(warning) },
+    () => Promise.resolve('the cache was not written as it should be'),
+  );
 
 beforeAll(async () => {
   model = await inspectModel('pangalactic-nano-f16', modelPath);
 });
 afterAll(() => rm(cacheDir, { recursive: true, force: true }));
 
-inferenceProviderContract('transformers', async () => {
-  const { fingerprint, layers, hiddenSize, vocabSize } = await inspectModel('pangalactic-nano-f16', modelPath);
-  return { create, modelPath, fingerprint, layers, hiddenSize, vocabSize };
-});
+for (const [name, provider] of Object.entries({ transformers: create, 'transformers with copies': createCopying })) {
+  inferenceProviderContract(name, async () => {
+    const { fingerprint, layers, hiddenSize, vocabSize } = await inspectModel('pangalactic-nano-f16', modelPath);
+    return { create: provider, modelPath, fingerprint, layers, hiddenSize, vocabSize };
+  });
+}
 
 describe('TransformersProvider', () => {
   it('reports a load that fails and serves on', async () => {
@@ -33,6 +41,12 @@ describe('TransformersProvider', () => {
     const shard = await provider.load({ ...spec, fingerprint: model.fingerprint }, () => undefined);
     expect(shard.memoryBytes).toBeGreaterThan(model.layerBytes.reduce((a, b) => a + b, 0));
     await provider.close();
+  });
+
+  it('warns when its self-check fails', async () => {
+    warnings.length = 0;
+    await (await createCopying()).close();
+    expect(warnings).toEqual([expect.stringContaining('(the cache was not written as it should be): it is copied')]);
   });
 
   it('loads a model of which another process compiles the same layers', async () => {

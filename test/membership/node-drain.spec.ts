@@ -1,9 +1,9 @@
 import { FinishReason } from '@pangalactic/contracts';
-import { MockProvider } from '@pangalactic/inference';
 import { until } from '@pangalactic/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { closeAll, DEADLINE, startHub, untilCluster, watchRoutes } from '../../apps/hub/src/hub.fixture';
 import { firstToken, open } from '../../apps/node/src/testing/generate';
+import { HeldProvider } from '../../apps/node/src/testing/held-provider';
 import { TestNode } from '../../apps/node/src/testing/test-node';
 
 const waits = { timeout: 10_000, interval: 5 };
@@ -25,22 +25,27 @@ describe('a node that is told to stop', () => {
     const environment = { HUB_MODELS: 'pangalactic-nano', HUB_PIPELINE_STAGES: '2', HUB_HEARTBEAT_TIMEOUT_S: '3' };
     const hub = await startHub({ environment });
     const { tables } = watchRoutes(hub);
+    const engines = new Map<string, HeldProvider>();
     for (const id of ['a', 'b', 'c']) {
-      const provider = () => new MockProvider({ layerDelayMs: 1 });
-      nodes.set(id, await TestNode.start({ id, provider, environment: { NODE_HUB_ADDR: hub.address } }));
+      const engine = new HeldProvider();
+      engines.set(id, engine);
+      const environment = { NODE_HUB_ADDR: hub.address };
+      nodes.set(id, await TestNode.start({ id, provider: () => engine, environment }));
     }
     const served = () => tables.at(-1)?.routes.map(({ pipeline }) => pipeline!) ?? [];
     const first = await until(() => served()[0], { timeoutMs: 10_000, message: 'a pipeline' });
     const ids = first.stages.map(({ nodeId }) => nodeId);
     const [head, leaving] = [nodes.get(ids[0]!)!, nodes.get(ids[stage]!)!];
 
+    // The call cannot end before everything else has happened.
+    engines.get(leaving.id)!.holdAfter(1);
     const call = open(head, { pipelineId: first.id, maxTokens: 200 });
     await firstToken(call);
     const tablesBefore = tables.length;
     const closed = leaving.close();
     nodes.delete(leaving.id);
 
-    await until(() => tables.length > tablesBefore, { timeoutMs: 10_000, intervalMs: 1, message: 'new routes' });
+    await until(() => tables.length > tablesBefore, { timeoutMs: 10_000, intervalMs: 5, message: 'new routes' });
     expect(tables[tablesBefore]?.routes).toEqual([]);
     const cluster = await hub.client.getCluster({}, DEADLINE);
     expect(cluster.nodes.find(({ id }) => id === leaving.id)?.state).toBe('LEAVING');
@@ -51,6 +56,7 @@ describe('a node that is told to stop', () => {
     await expect.poll(() => served().map(({ stages }) => stages.length), waits).toEqual([2]);
     expect(served()[0]?.stages.map(({ nodeId }) => nodeId)).not.toContain(leaving.id);
 
+    engines.get(leaving.id)!.release();
     let tokens = 1;
     let reason: FinishReason | undefined;
     for await (const { token, finished } of call) {

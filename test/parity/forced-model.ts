@@ -17,7 +17,7 @@ export class ForcedModel {
     const fingerprint = await file.fingerprint();
     await file.close();
     const spec = { modelPath, fingerprint, layers: { from: 0, to: layers }, contextLength, maxSequences: 1 };
-    const options = { threads: 2, cacheDir, sentinel: true };
+    const options = { threads: 2, cacheDir, inPlace: true };
     return new ForcedModel(await ShardEngine.open(spec, options, () => undefined), contextLength);
   }
 

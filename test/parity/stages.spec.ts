@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { repositoryRoot } from '@pangalactic/contracts';
 import { readGgufHeader } from '@pangalactic/models';
 import { startCluster } from '@pangalactic/testing';
-import { ChatTemplate, encodeChat, ModelTokenizer } from '@pangalactic/tokenizer';
+import { ChatTemplate, encodeChat, ModelTokenizer, runToEnd } from '@pangalactic/tokenizer';
 import { connectNode } from '@pangalactic/transport';
 import { describe, expect, it } from 'vitest';
 
@@ -14,7 +14,7 @@ async function storyPrompts(): Promise<number[][]> {
   const { header } = await readGgufHeader(join(repositoryRoot(), 'models/pangalactic-nano.gguf'));
   const [tokenizer, template] = [ModelTokenizer.fromGguf(header), ChatTemplate.fromGguf(header)];
   return STORIES.map((subject) =>
-    encodeChat(tokenizer, template, [{ role: 'user', content: `Tell me a story about a ${subject}.` }]),
+    runToEnd(encodeChat(tokenizer, template, [{ role: 'user', content: `Tell me a story about a ${subject}.` }])),
   );
 }
 

@@ -7,7 +7,9 @@ import type { GatewayConfig } from '@pangalactic/config';
 import { READINESS_CHECKS } from '@pangalactic/lifecycle';
 import type { ReadinessCheck } from '@pangalactic/lifecycle';
 import { loggingModule, metricsModule } from '@pangalactic/observability';
+import { CLOCK, steadyClock } from './clock';
 import { GenerationService } from './generation/generation.service';
+import { SlicedWork } from './generation/sliced-work';
 import { RouteReadiness } from './health/route-readiness';
 import { RequestTracker } from './http/request-tracker';
 import { GatewayMetrics } from './metrics/gateway-metrics';
@@ -32,6 +34,7 @@ export class GatewayModule {
       controllers: [ChatCompletionsController, CompletionsController, ModelsController],
       providers: [
         { provide: GATEWAY_CONFIG, useValue: config },
+        { provide: CLOCK, useValue: steadyClock },
         { provide: APP_FILTER, useClass: OpenAiErrorFilter },
         ...METRIC_PROVIDERS,
         GatewayMetrics,
@@ -41,6 +44,7 @@ export class GatewayModule {
         PipelineDispatcher,
         NodeClients,
         ModelCache,
+        SlicedWork,
         GenerationService,
         CompletionResponder,
         RouteReadiness,

@@ -45,6 +45,15 @@ describe('errors have the shape of OpenAI', () => {
     });
   });
 
+  it.each([
+    ['messages', 'messages[0]', '['.repeat(100_000) + ']'.repeat(100_000)],
+    ['tools', 'tools', '['.repeat(100_000) + ']'.repeat(100_000)],
+    ['stop', 'stop', '{"a":'.repeat(50_000) + '1' + '}'.repeat(50_000)],
+  ])('%s nested as deeply as a body can be', async (field, param, nested) => {
+    const body = `{"model":"pangalactic-nano","messages":[{"role":"user","content":"Hi"}],"${field}":${nested}}`;
+    expect(await failure(await send('/v1/chat/completions', body, json))).toMatchObject({ status: 400, param });
+  });
+
   it('an empty body', async () => {
     expect(await failure(await send('/v1/chat/completions', '', json))).toMatchObject({
       status: 400,
@@ -108,6 +117,22 @@ describe('errors have the shape of OpenAI', () => {
       expect(await failure(response)).toMatchObject({ status, code, param, type: 'invalid_request_error' });
     }
     expect(gateway.cluster.calls).toHaveLength(calls);
+  });
+
+  it('a prompt that is too long by its length alone, before it is tokenised', async () => {
+    const text = 'x'.repeat(1_000_000);
+    const bodies: [string, object][] = [
+      ['/v1/completions', { prompt: text }],
+      ['/v1/chat/completions', { messages: [{ role: 'user', content: text }] }],
+    ];
+    for (const [path, fields] of bodies) {
+      const response = await post(gateway.url, path, { model: CHAT.model, ...fields }, { headers: authorized });
+      expect(await failure(response)).toMatchObject({
+        status: 400,
+        code: 'context_length_exceeded',
+        message: expect.stringMatching(/512 tokens.* at least 714\d\d tokens/) as string,
+      });
+    }
   });
 
   it('the context error has both numbers', async () => {

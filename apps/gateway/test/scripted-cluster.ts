@@ -52,7 +52,8 @@ export class ScriptedCluster {
 
   private constructor(
     readonly port: number,
-    private readonly header: Buffer,
+    /** What ReadModelHeader sends. */
+    public header: Buffer,
   ) {}
 
   static async start(clusterToken = ''): Promise<ScriptedCluster> {

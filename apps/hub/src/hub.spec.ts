@@ -305,6 +305,20 @@ describe('its configuration', () => {
     });
   });
 
+  it('answers whoever asks for the cluster, also after callers that cancel or run out of time', async () => {
+    const hub = await startHub();
+    await PlayedNode.join(hub, 'a');
+    const leaving = new AbortController();
+    const cancelled = hub.client.getCluster({}, { ...DEADLINE, signal: leaving.signal });
+    leaving.abort();
+    await expect(cancelled).rejects.toMatchObject({ code: 'cancelled' });
+    const late = hub.client.getCluster({}, { deadlineMs: 1 });
+    // Nobody serves it in time: hub and caller share this thread.
+    for (const end = performance.now() + 20; performance.now() < end;);
+    await expect(late).rejects.toMatchObject({ code: 'deadline_exceeded' });
+    expect((await hub.client.getCluster({}, DEADLINE)).nodes).toMatchObject([{ id: 'a' }]);
+  });
+
   it('keeps callers without the cluster token out', async () => {
     const hub = await startHub({ environment: { PANGALACTIC_CLUSTER_TOKEN: 'secret' } });
     const stranger = connectHub(hub.address, { clusterToken: 'guess' });

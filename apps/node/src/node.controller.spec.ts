@@ -6,7 +6,10 @@ import { readGgufHeader } from '@pangalactic/models';
 import { until } from '@pangalactic/testing';
 import { connectNode } from '@pangalactic/transport';
 import { afterEach, describe, expect, it } from 'vitest';
+import { ModelInventory } from './models/model-inventory.service';
 import { complete, failure, firstToken, generateRequest, GREEDY, open } from './testing/generate';
+import { HeldProvider } from './testing/held-provider';
+import { writeWithLargeHeader } from './testing/large-header';
 import { loadPipeline, TestNode, type TestNodeOptions } from './testing/test-node';
 
 describe('NodeController', () => {
@@ -77,14 +80,14 @@ describe('NodeController', () => {
     });
 
     it('cancels a sequence whose reader stalls for too long', async () => {
-      await start({ readerLimits: { parkAt: 64, stallTimeoutMs: 100 } });
+      await start({ readerLimits: { parkAt: 64, stallTimeoutMs: 1_000 } });
       await loadPipeline([node], { contextLength: 30_000 });
       const call = open(node, { maxTokens: 25_000 });
       await firstToken(call);
       await untilFree();
       expect(await failure(call)).toMatchObject({
         code: 'deadline_exceeded',
-        message: 'the reader left 64 tokens unread for 100 ms',
+        message: 'the reader took none of 64 tokens or more for 1000 ms',
       });
     });
 
@@ -100,13 +103,16 @@ describe('NodeController', () => {
     });
 
     it('finishes what runs when the process is told to stop, and takes nothing new', async () => {
-      await start({ provider: () => new MockProvider({ layerDelayMs: 1 }) });
+      const engine = new HeldProvider();
+      await start({ provider: () => engine });
       await loadPipeline([node]);
+      engine.holdAfter(1);
       const running = open(node, { maxTokens: 60 });
       await firstToken(running);
       const closed = node.app.close();
-      await until(() => node.drain.state === 'DRAINING', { timeoutMs: 1_000, intervalMs: 1, message: 'draining' });
+      await until(() => node.drain.state === 'DRAINING', { timeoutMs: 5_000, intervalMs: 5, message: 'draining' });
       expect(await failure(open(node))).toMatchObject({ code: 'service_unavailable' });
+      engine.release();
       let finished = false;
       for await (const response of running) finished ||= response.finished !== undefined;
       expect(finished).toBe(true);
@@ -146,6 +152,44 @@ describe('NodeController', () => {
       await start();
       await expect(node.client.readModelHeader({ fingerprint: 'other' }).next()).rejects.toMatchObject({
         code: 'model_not_found',
+      });
+    });
+
+    describe('of many messages', () => {
+      const MEBIBYTES = 16;
+
+      const startWithLargeHeader = async () => {
+        await start();
+        await writeWithLargeHeader(MODEL, join(node.config.modelDirectory, 'large.gguf'), MEBIBYTES);
+        const inventory = node.app.get(ModelInventory);
+        await inventory.rescan();
+        return inventory.inventory.models.find(({ id }) => id === 'large')!.fingerprint;
+      };
+
+      it('waits for a slow reader, which gets every byte, while it serves others', async () => {
+        const fingerprint = await startWithLargeHeader();
+        const slow = node.client.readModelHeader({ fingerprint });
+        const first = await slow.next();
+        const chunks = first.done ? [] : [first.value.data];
+        await loadPipeline([node]);
+        expect((await complete(node)).ids).toHaveLength(16);
+        for await (const { data } of slow) chunks.push(data);
+        const bytes = Buffer.concat(chunks);
+        expect(bytes.length).toBeGreaterThan(MEBIBYTES * 2 ** 20);
+        const file = await readFile(join(node.config.modelDirectory, 'large.gguf'));
+        expect(bytes.equals(file.subarray(0, bytes.length))).toBe(true);
+      });
+
+      it('ends at its deadline and serves the next one', async () => {
+        const fingerprint = await startWithLargeHeader();
+        const read = async (deadlineMs: number) => {
+          let bytes = 0;
+          for await (const { data } of node.client.readModelHeader({ fingerprint }, { deadlineMs }))
+            bytes += data.length;
+          return bytes;
+        };
+        await expect(read(5)).rejects.toMatchObject({ code: 'deadline_exceeded' });
+        expect(await read(10_000)).toBeGreaterThan(MEBIBYTES * 2 ** 20);
       });
     });
 

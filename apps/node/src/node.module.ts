@@ -13,7 +13,7 @@ import { NodeController } from './node.controller';
 import { PipelineRegistry } from './pipeline/pipeline-registry.service';
 import { DEFAULT_STEP_DEADLINE, STEP_DEADLINE } from './pipeline/step-deadline';
 
-/** The engine proves itself when it is created: a process whose self-check fails never gets ready. */
+/** The engine checks itself when it is created; what it finds makes it slower, never wrong, and is logged. */
 async function createProvider({ inferenceBackend, threads, cacheDirectory }: NodeConfig): Promise<InferenceProvider> {
   if (inferenceBackend === 'mock') return new MockProvider();
   const logger = new Logger('engine');

@@ -18,7 +18,7 @@ export const GATEWAY_VARIABLES = {
     'GATEWAY_QUEUE_TIMEOUT_S',
     seconds({ min: 0, max: 3600 }),
     '10',
-    'seconds that a request waits for a pipeline with a free place',
+    'seconds (at least 1) that a request waits for a pipeline and a free place on it; when 64 wait there already it gets 503 at once',
   ),
   ...SHARED_VARIABLES,
 };

@@ -42,7 +42,12 @@ export const NODE_VARIABLES = {
     './models',
     'directory with models: <dir>/<id>/*.gguf or <dir>/<id>.gguf',
   ),
-  cacheDirectory: variable('NODE_CACHE_DIR', path, './data/cache', 'directory of compiled shards'),
+  cacheDirectory: variable(
+    'NODE_CACHE_DIR',
+    path,
+    './data/cache',
+    'directory of packed weights: those in use and up to 16 GiB of others',
+  ),
   threads: derived(
     'NODE_THREADS',
     integer({ min: 1, max: 1024 }),

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
@@ -21,6 +21,18 @@ describe('the error catalogue', () => {
       ...[code, GrpcStatus[grpc], String(http), openai],
     ]);
     expect(documented).toEqual(rows);
+  });
+
+  it('has no code that nothing uses', () => {
+    const root = repositoryRoot();
+    const sources = ['apps', 'libs']
+      .flatMap((folder) =>
+        readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((file) => join(folder, file)),
+      )
+      .filter((file) => file.endsWith('.ts') && !file.endsWith('.spec.ts') && !file.endsWith('contracts/src/errors.ts'))
+      .map((file) => readFileSync(join(root, file), 'utf8'));
+    const unused = Object.keys(ERROR_CATALOGUE).filter((code) => !sources.some((text) => text.includes(`'${code}'`)));
+    expect(unused).toEqual([]);
   });
 
   it('knows its codes and no inherited names', () => {

@@ -49,7 +49,6 @@ export const ERROR_CATALOGUE = {
   unsupported_tensor_type: { grpc: GrpcStatus.FAILED_PRECONDITION, http: 500, openai: 'server_error' },
   unsupported_tokenizer: { grpc: GrpcStatus.FAILED_PRECONDITION, http: 500, openai: 'server_error' },
   unsupported_compute_type: { grpc: GrpcStatus.FAILED_PRECONDITION, http: 500, openai: 'server_error' },
-  insufficient_memory: { grpc: GrpcStatus.FAILED_PRECONDITION, http: 500, openai: 'server_error' },
   pipeline_not_found: { grpc: GrpcStatus.NOT_FOUND, http: 503, openai: 'server_error', retryable: true },
   kv_gap: { grpc: GrpcStatus.INTERNAL, http: 500, openai: 'server_error' },
   invalid_frame: { grpc: GrpcStatus.INVALID_ARGUMENT, http: 500, openai: 'server_error' },

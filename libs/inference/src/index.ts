@@ -1,7 +1,6 @@
 export * from './inference-provider';
 export * from './batching/batch-scheduler';
 export * from './batching/batch-scheduler.types';
-export { PREFILL_CHUNK_TOKENS } from './batching/prompt-chunks';
 export { completionLimit } from './batching/sequence';
 export * from './mock/mock-provider';
 export type { MockOptions } from './mock/mock-shard';

@@ -239,6 +239,18 @@ export function inferenceProviderContract(name: string, prepare: () => Promise<P
       expect(await generate(shard, 0, 2, [10], 3)).toEqual(expected);
     });
 
+    it('gives up a load when it is told to, and loads the same again', async () => {
+      const reason = new Error('not wanted any more');
+      const giveUp = new AbortController();
+      const loading = provider.load(spec(), () => giveUp.abort(reason), giveUp.signal);
+      await expect(loading).rejects.toBe(reason);
+      await expect(provider.load(spec(), () => undefined, giveUp.signal)).rejects.toBe(reason);
+      const late = new AbortController();
+      const loaded = await provider.load(spec(), () => undefined, late.signal);
+      late.abort(reason);
+      expect(await generate(loaded, 0, 1, [10], 3)).toEqual(await generate(shard, 0, 1, [10], 3));
+    });
+
     it('refuses a file that is not there', async () => {
       await expect(provider.load({ ...spec(), modelPath: '/nowhere/model.gguf' }, () => undefined)).rejects.toThrow(
         /nowhere/,

@@ -64,9 +64,10 @@ export interface InferenceProvider {
   /**
    * Compiles (or finds in the cache) and opens a layer range.
    * @param onProgress fraction done, 0 to 1
+   * @param signal gives the load up: it rejects with the signal's reason once it holds no memory any more
    * @throws PangalacticError `corrupt_model_file`, `unsupported_architecture`, `unsupported_tensor_type`
    */
-  load(spec: ShardSpec, onProgress: (fraction: number) => void): Promise<Shard>;
+  load(spec: ShardSpec, onProgress: (fraction: number) => void, signal?: AbortSignal): Promise<Shard>;
   close(): Promise<void>;
 }
 

@@ -1,6 +1,13 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Controller, Get, Param, type DynamicModule, type OnModuleInit } from '@nestjs/common';
+import {
+  Controller,
+  Get,
+  Param,
+  type DynamicModule,
+  type OnApplicationShutdown,
+  type OnModuleInit,
+} from '@nestjs/common';
 import { GrpcMethod } from '@nestjs/microservices';
 import { ConfigError, type Address } from '@pangalactic/config';
 import { PangalacticError, type GetClusterResponse, type WatchRoutesResponse } from '@pangalactic/contracts';
@@ -15,7 +22,8 @@ export interface SpecConfig {
   readonly grpc: Address;
   readonly drain: DrainOptions;
   readonly logLevel: 'info' | 'silent';
-  readonly fault?: 'config' | 'module' | 'defect';
+  /** `hang`: the last hook of its shutdown takes a day. */
+  readonly fault?: 'config' | 'module' | 'defect' | 'hang';
 }
 
 /** Answers over both transports, holds work open, and fails in every way there is. */
@@ -63,6 +71,12 @@ class SpecController implements OnModuleInit {
 
 class SpecModule {}
 
+class HangingModule implements OnApplicationShutdown {
+  onApplicationShutdown(): Promise<void> {
+    return delay(24 * 3_600_000);
+  }
+}
+
 class FailingModule {
   constructor() {
     throw new PangalacticError('unsupported_compute_type', 'NODE_GPU_COMPUTE_TYPE="cuda": install it first');
@@ -75,7 +89,7 @@ class DefectiveModule {
   }
 }
 
-const FAULTY = { module: FailingModule, defect: DefectiveModule };
+const FAULTY = { module: FailingModule, defect: DefectiveModule, hang: HangingModule };
 
 export function specSettings(config: SpecConfig, checks: readonly ReadinessCheck[] = []): ProcessSettings<SpecConfig> {
   const { fault } = config;
@@ -86,7 +100,7 @@ export function specSettings(config: SpecConfig, checks: readonly ReadinessCheck
       return config;
     },
     createModule: (): DynamicModule => ({
-      module: fault === 'module' || fault === 'defect' ? FAULTY[fault] : SpecModule,
+      module: fault && fault !== 'config' ? FAULTY[fault] : SpecModule,
       imports: [LoggerModule.forRoot({ pinoHttp: { level: config.logLevel, autoLogging: false } })],
       controllers: [SpecController],
       providers: [{ provide: READINESS_CHECKS, useValue: checks }],

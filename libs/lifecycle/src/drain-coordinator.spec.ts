@@ -8,7 +8,7 @@ Logger.overrideLogger(false);
 
 function coordinator(options: Partial<DrainOptions> = {}): DrainCoordinator {
   const drain = new DrainCoordinator(
-    { readinessDelayMs: 0, deadlineMs: 5_000, closeGraceMs: 5_000, ...options },
+    { readinessDelayMs: 0, deadlineMs: 5_000, closeGraceMs: 5_000, leaveGraceMs: 5_000, ...options },
     new GrpcServerHandle(),
     new HttpAdapterHost(),
   );
@@ -24,7 +24,7 @@ async function shutDown(drain: DrainCoordinator): Promise<void> {
 describe('DrainCoordinator', () => {
   it('tells, early and late, that the servers listen', async () => {
     const drain = new DrainCoordinator(
-      { readinessDelayMs: 0, deadlineMs: 5_000, closeGraceMs: 5_000 },
+      { readinessDelayMs: 0, deadlineMs: 5_000, closeGraceMs: 5_000, leaveGraceMs: 5_000 },
       new GrpcServerHandle(),
       new HttpAdapterHost(),
     );

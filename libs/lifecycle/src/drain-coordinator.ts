@@ -13,9 +13,16 @@ export interface DrainOptions {
   readonly deadlineMs: number;
   /** What the servers get, once drained, to close by themselves before their connections are cut. */
   readonly closeGraceMs: number;
+  /** What the hooks get after that; a process that is still there then is killed. */
+  readonly leaveGraceMs: number;
 }
 
-export const DEFAULT_DRAIN_OPTIONS: DrainOptions = { readinessDelayMs: 0, deadlineMs: 100_000, closeGraceMs: 3_000 };
+export const DEFAULT_DRAIN_OPTIONS: DrainOptions = {
+  readinessDelayMs: 0,
+  deadlineMs: 100_000,
+  closeGraceMs: 3_000,
+  leaveGraceMs: 5_000,
+};
 export const DRAIN_OPTIONS = Symbol('DrainOptions');
 
 export type LifecycleState = 'STARTING' | 'SERVING' | 'DRAINING' | 'DRAINED';

@@ -44,7 +44,7 @@ async function specConfig(changes: Partial<SpecConfig> = {}): Promise<SpecConfig
   return {
     http: { host: HOST, port: await freePort() },
     grpc: { host: HOST, port: await freePort() },
-    drain: { readinessDelayMs: 0, deadlineMs: 10_000, closeGraceMs: 300 },
+    drain: { readinessDelayMs: 0, deadlineMs: 10_000, closeGraceMs: 300, leaveGraceMs: 5_000 },
     logLevel: 'info',
     ...changes,
   };
@@ -133,7 +133,8 @@ describe('a running process', () => {
   });
 
   it('ends at its deadline when work does not, cutting connections', async () => {
-    const config = await specConfig({ drain: { readinessDelayMs: 0, deadlineMs: 200, closeGraceMs: 200 } });
+    const drain = { readinessDelayMs: 0, deadlineMs: 200, closeGraceMs: 200, leaveGraceMs: 5_000 };
+    const config = await specConfig({ drain });
     const { child, exit, url, ready } = run(config);
     await ready();
     const cut = fetch(`${url}/slow/60000`).then(
@@ -146,6 +147,16 @@ describe('a running process', () => {
     expect(await exit).toBe(0);
     expect(await cut).toBe('cut');
     expect(performance.now() - start).toBeLessThan(5_000);
+  });
+
+  it('is gone after its deadline even when a hook never ends', async () => {
+    const drain = { readinessDelayMs: 0, deadlineMs: 100, closeGraceMs: 100, leaveGraceMs: 100 };
+    const { child, exit, ready, output } = run(await specConfig({ drain, fault: 'hang' }));
+    await ready();
+    child.kill('SIGTERM');
+    expect(await exit).toBeNull();
+    expect(child.signalCode).toBe('SIGKILL');
+    expect(output.stdout).toContain('"event":"shutdown_overdue","error":"still shutting down after 300 ms"');
   });
 
   it('logs an unhandled rejection as one line and exits 1', async () => {

@@ -3,6 +3,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { ConfigError } from '@pangalactic/config';
 import { PangalacticError } from '@pangalactic/contracts';
 import { createApp, startApp, type AppSettings } from './app';
+import { DRAIN_OPTIONS, type DrainOptions } from './drain-coordinator';
 import { ListenError } from './listen-error';
 
 export interface ProcessSettings<Config> extends AppSettings<Config> {
@@ -25,11 +26,28 @@ export async function runApp<Config>(settings: ProcessSettings<Config>): Promise
     app = await createApp(settings, config);
     // process.exit: re-raising the signal, Nest's default, does nothing to process 1 of a container.
     app.enableShutdownHooks(SHUTDOWN_SIGNALS, { useProcessExit: true });
+    leaveInTime(settings.name, app.get<DrainOptions>(DRAIN_OPTIONS));
     await startApp(app, settings, config);
   } catch (error) {
     reportFailedStart(settings.name, error);
     process.exit(1);
   }
+}
+
+/** Log lines are written in the background. */
+const LAST_LOG_MS = 100;
+
+/**
+ * Whatever hangs then, a hook or a thread in a native call, the process ends. By SIGKILL, because process.exit waits for
+ * such a thread.
+ */
+function leaveInTime(name: string, { deadlineMs, closeGraceMs, leaveGraceMs }: DrainOptions): void {
+  const limitMs = deadlineMs + closeGraceMs + leaveGraceMs;
+  const leave = () => {
+    logFatal(name, 'shutdown_overdue', new Error(`still shutting down after ${limitMs} ms`));
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), LAST_LOG_MS);
+  };
+  for (const signal of SHUTDOWN_SIGNALS) process.once(signal, () => setTimeout(leave, limitMs).unref());
 }
 
 /** Mistakes of the operator are one line; anything else is a defect and keeps its stack. */

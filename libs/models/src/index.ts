@@ -10,4 +10,4 @@ export * from './inspect-model';
 export * from './llama/describe-model';
 export * from './llama/model-tensors';
 export * from './scan-models';
-export { END_OF_GENERATION_TEXTS } from './llama/special-tokens';
+export { demandSentencePiece, END_OF_GENERATION_TEXTS } from './llama/special-tokens';

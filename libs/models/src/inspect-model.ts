@@ -4,14 +4,13 @@ import { engineBytes } from './gguf/ggml-type';
 import { GgufFile } from './gguf/gguf-file';
 import type { GgufHeader } from './gguf/gguf-header';
 import { describeModel } from './llama/describe-model';
-import { embeddingTensor, type ExpectedTensor, layerTensors, outputTensors } from './llama/model-tensors';
+import { embeddingTensor, type ExpectedTensor, layerTensors, type LlamaShape, outputTensors } from './llama/model-tensors';
 
 /** What a node reports of a file: read from its header and a few samples, never from all of its weights. */
 export async function inspectModel(id: string, path: string): Promise<ModelInfo> {
   const file = await GgufFile.open(path);
   try {
     const model = await namingFile(path, async () => describeModel(file.header));
-    const layers = Array.from({ length: model.layers }, (_, layer) => layerTensors(model, layer));
     return {
       id,
       fingerprint: await file.fingerprint(),
@@ -23,15 +22,26 @@ export async function inspectModel(id: string, path: string): Promise<ModelInfo>
       heads: model.heads,
       kvHeads: model.kvHeads,
       headSize: model.headSize,
-      layerBytes: layers.map((tensors) => bytesInEngine(file.header, tensors)),
-      // The head stage keeps the table as it is in the file and looks rows up in it.
-      embeddingBytes: tensorOf(file.header, embeddingTensor(model)).bytes,
-      outputBytes: bytesInEngine(file.header, outputTensors(model)),
+      ...weightBytes(file.header, model),
       fileBytes: file.size,
     };
   } finally {
     await file.close();
   }
+}
+
+/** What the parts of a described model take in the engine. */
+export function weightBytes(
+  header: GgufHeader,
+  shape: LlamaShape,
+): Pick<ModelInfo, 'layerBytes' | 'embeddingBytes' | 'outputBytes'> {
+  const layers = Array.from({ length: shape.layers }, (_, layer) => layerTensors(shape, layer));
+  return {
+    layerBytes: layers.map((tensors) => bytesInEngine(header, tensors)),
+    // The head stage keeps the table as it is in the file and looks rows up in it.
+    embeddingBytes: tensorOf(header, embeddingTensor(shape)).bytes,
+    outputBytes: bytesInEngine(header, outputTensors(shape)),
+  };
 }
 
 function bytesInEngine(header: GgufHeader, tensors: readonly ExpectedTensor[]): number {

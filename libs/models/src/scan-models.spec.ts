@@ -1,4 +1,4 @@
-import { copyFile, mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { repositoryRoot } from '@pangalactic/contracts';
@@ -6,7 +6,7 @@ import { writeRandomModel } from '@pangalactic/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GgmlType } from './gguf/ggml-type';
 import { inspectModel } from './inspect-model';
-import { scanModels } from './scan-models';
+import { listModelFiles, scanModels } from './scan-models';
 
 const MODELS = join(repositoryRoot(), 'models');
 const NANO = join(MODELS, 'pangalactic-nano.gguf');
@@ -120,5 +120,36 @@ describe('scanModels', () => {
       models: [],
       rejected: [{ file: absent, reason: expect.stringContaining('ENOENT') as string }],
     });
+  });
+});
+
+describe('listModelFiles', () => {
+  const changes = async (change: () => Promise<unknown>) => {
+    const before = await listModelFiles(dir);
+    await change();
+    return (await listModelFiles(dir)) !== before;
+  };
+
+  it('changes with every file that a scan looks at, also behind a link', async () => {
+    const elsewhere = await mkdtemp(join(tmpdir(), 'scan-models-'));
+    await mkdir(join(dir, 'folder'));
+    await symlink(elsewhere, join(dir, 'linked'));
+    expect(await changes(() => writeFile(join(dir, 'file.gguf'), 'a'))).toBe(true);
+    expect(await changes(() => writeFile(join(dir, 'file.gguf'), 'ab'))).toBe(true);
+    expect(await changes(() => utimes(join(dir, 'file.gguf'), 1, 1))).toBe(true);
+    expect(await changes(() => writeFile(join(dir, 'folder', 'file.gguf'), ''))).toBe(true);
+    expect(await changes(() => writeFile(join(elsewhere, 'file.gguf'), ''))).toBe(true);
+    expect(await changes(() => rm(join(dir, 'file.gguf')))).toBe(true);
+    expect(await changes(() => rm(dir, { recursive: true }))).toBe(true);
+    expect(await changes(() => mkdir(dir))).toBe(true);
+    await rm(elsewhere, { recursive: true });
+  });
+
+  it('does not change with anything else, such as what lies deeper', async () => {
+    await mkdir(join(dir, 'folder', 'deeper'), { recursive: true });
+    expect(await changes(() => writeFile(join(dir, 'folder', 'deeper', 'file.gguf'), ''))).toBe(false);
+    expect(await changes(() => writeFile(join(dir, 'folder', 'README.md'), ''))).toBe(false);
+    expect(await changes(() => writeFile(join(dir, 'file.gguf.part'), ''))).toBe(false);
+    expect(await changes(() => writeFile(join(dir, '.file.gguf'), ''))).toBe(false);
   });
 });

@@ -40,16 +40,35 @@ export async function scanModels(dir: string): Promise<ScannedModels> {
   return { models, rejected };
 }
 
+/** Sizes and times of every file that scanModels may look at: it changes when a scan would find something else. */
+export async function listModelFiles(dir: string): Promise<string> {
+  const lines: string[] = [];
+  const unreadable: RejectedModel[] = [];
+  const add = async (path: string) => {
+    const stats = await stat(path).catch(() => undefined);
+    lines.push(`${path} ${stats?.size} ${stats?.mtimeMs}`);
+  };
+  for (const name of await entries(dir, unreadable)) {
+    const path = join(dir, name);
+    if (await isDirectory(path)) {
+      for (const file of (await entries(path, unreadable)).filter(isModelFile)) await add(join(path, file));
+    } else if (isModelFile(name)) {
+      await add(path);
+    }
+  }
+  return [...lines, ...unreadable.map(({ reason }) => reason)].join('\n');
+}
+
 async function* candidates(dir: string, rejected: RejectedModel[]): AsyncGenerator<Candidate> {
   for (const name of await entries(dir, rejected)) {
     const path = join(dir, name);
     if (await isDirectory(path)) {
-      const files = (await entries(path, rejected)).filter((file) => file.endsWith(EXTENSION));
+      const files = (await entries(path, rejected)).filter(isModelFile);
       if (files.length === 1) yield { id: name, path: join(path, files[0]!) };
       if (files.length > 1) {
         rejected.push({ file: path, reason: `${files.length} GGUF files (${files.join(', ')}): allowed: one per folder` });
       }
-    } else if (name.endsWith(EXTENSION) && name !== EXTENSION) {
+    } else if (isModelFile(name)) {
       yield { id: name.slice(0, -EXTENSION.length), path };
     }
   }
@@ -63,6 +82,10 @@ async function entries(dir: string, rejected: RejectedModel[]): Promise<string[]
     rejected.push({ file: dir, reason: toPangalacticError(error).message });
     return [];
   }
+}
+
+function isModelFile(name: string): boolean {
+  return name.endsWith(EXTENSION);
 }
 
 async function isDirectory(path: string): Promise<boolean> {

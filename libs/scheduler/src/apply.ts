@@ -26,7 +26,7 @@ export function apply(event: ClusterEvent, state: ClusterState): ClusterState {
 function change(event: ClusterEvent, state: ClusterState): ClusterState {
   switch (event.kind) {
     case 'node_registered':
-      return withModels(event.inventory, register(event, state));
+      return withModels(event.inventory, failReplaced(register(event, state)));
     case 'inventory':
       return withModels(
         event.inventory,
@@ -44,7 +44,7 @@ function change(event: ClusterEvent, state: ClusterState): ClusterState {
         shards: withStatus(node.shards, event.status, event.at),
       }));
     case 'session_closed':
-      return changeNode(event, state, (node) => (isUp(node) ? { ...node, state: 'RECONNECTING' } : node));
+      return failReplaced(changeNode(event, state, (node) => (isUp(node) ? { ...node, state: 'RECONNECTING' } : node)));
     case 'node_left':
       return changeNode(event, state, (node) =>
         isUp(node) ? { ...node, state: 'LEAVING', lastSeenAt: event.at } : node,
@@ -61,7 +61,7 @@ function change(event: ClusterEvent, state: ClusterState): ClusterState {
     case 'load':
       return requestLoad(event.pipelineId, event.at, state);
     case 'unload':
-      return changeNode(event, state, (node) => {
+      return changeNode(event, retire(event.pipelineId, event.at, state), (node) => {
         const shard = node.shards.get(event.pipelineId);
         return shard
           ? { ...node, shards: withEntry(node.shards, event.pipelineId, { ...shard, unloading: true }) }
@@ -96,6 +96,16 @@ function register(event: Observation & { kind: 'node_registered' }, state: Clust
     stageTimes: [],
   };
   return { ...state, nodes: withEntry(state.nodes, node.id, node) };
+}
+
+/** One process listens at an address: what is not connected and was there before is gone, or has another name now. */
+function failReplaced(state: ClusterState): ClusterState {
+  const taken = new Set([...state.nodes.values()].filter(isUp).map(({ address }) => address));
+  const replaced = [...state.nodes.values()].filter(
+    (node) => !isUp(node) && node.state !== 'FAILED' && taken.has(node.address),
+  );
+  if (replaced.length === 0) return state;
+  return { ...state, nodes: new Map([...state.nodes, ...replaced.map((node) => [node.id, failed(node)] as const)]) };
 }
 
 /** Wanted models that a node reports for the first time become deployments. */
@@ -163,12 +173,16 @@ function tick(at: Milliseconds, beats: readonly Beat[], state: ClusterState): Cl
     const silence = at - node.lastSeenAt;
     const patience = node.state === 'LEAVING' ? LEAVE_LIMIT_MS : state.heartbeatTimeoutMs;
     if (node.state !== 'FAILED' && silence > patience) {
-      nodes.set(node.id, { ...node, state: 'FAILED', shards: new Map(), stageTimes: [] });
+      nodes.set(node.id, failed(node));
     } else if (node.state === 'FAILED' && silence > FORGET_NODE_MS) {
       nodes.delete(node.id);
     }
   }
   return { ...state, nodes, tickedAt: at };
+}
+
+function failed(node: ClusterNode): ClusterNode {
+  return { ...node, state: 'FAILED', shards: new Map(), stageTimes: [] };
 }
 
 function isUp(node: ClusterNode): boolean {
@@ -185,6 +199,13 @@ function changeNode(
   if (!node || node.sessionId !== reference.sessionId) return state;
   const next = update(node);
   return next === node ? state : { ...state, nodes: withEntry(state.nodes, node.id, next) };
+}
+
+/** A drained pipeline ends with the order to unload it: what its stages say of their end is no fault. */
+function retire(id: string, at: Milliseconds, state: ClusterState): ClusterState {
+  return changePipeline(id, state, (pipeline) =>
+    pipeline.state === 'DRAINING' ? { ...pipeline, state: 'GONE', since: at } : pipeline,
+  );
 }
 
 function changePipeline(id: string, state: ClusterState, update: (pipeline: Pipeline) => Pipeline): ClusterState {

@@ -42,7 +42,7 @@ export function changesBetween(before: ClusterState, after: ClusterState): Clust
       if (before.pipelines.get(id)?.state !== pipeline.state) changes.push(pipelineChange(pipeline, pipeline.state));
     }
     for (const [id, pipeline] of before.pipelines) {
-      if (!after.pipelines.has(id)) changes.push(pipelineChange(pipeline, 'GONE'));
+      if (!after.pipelines.has(id) && pipeline.state !== 'GONE') changes.push(pipelineChange(pipeline, 'GONE'));
     }
   }
   return changes;

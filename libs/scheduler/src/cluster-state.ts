@@ -52,7 +52,7 @@ export interface Pipeline {
   readonly state: PipelineState;
   /** Of `state`. */
   readonly since: Milliseconds;
-  /** Why it is DRAINING or BROKEN. */
+  /** Why it is DRAINING, GONE or BROKEN. */
   readonly reason: string;
 }
 
@@ -141,6 +141,11 @@ export function isLive(pipeline: Pipeline): boolean {
   return pipeline.state === 'LOADING' || pipeline.state === 'READY' || pipeline.state === 'DRAINING';
 }
 
+/** States that a pipeline never leaves, while its stages free their shards. GONE: as planned. */
+export function isEnded(pipeline: Pipeline): boolean {
+  return pipeline.state === 'BROKEN' || pipeline.state === 'GONE';
+}
+
 /** States of a pipeline that serves its deployment or is on the way to it. */
 export function isComing(pipeline: Pipeline): boolean {
   return pipeline.state === 'PLANNED' || pipeline.state === 'LOADING' || pipeline.state === 'READY';
@@ -152,10 +157,11 @@ export function isComing(pipeline: Pipeline): boolean {
  */
 export function usedBytes(state: ClusterState, node: ClusterNode, disregarding?: string): number {
   const bytes = new Map([...node.shards].map(([pipelineId, shard]) => [pipelineId, shard.memoryBytes]));
-  for (const { spec, state: pipelineState } of state.pipelines.values()) {
+  for (const pipeline of state.pipelines.values()) {
+    const { spec } = pipeline;
     const stage = spec.stages.find(({ nodeId }) => nodeId === node.id);
     const held = bytes.get(spec.id);
-    if (stage && (held !== undefined || pipelineState !== 'BROKEN')) {
+    if (stage && (held !== undefined || !isEnded(pipeline))) {
       bytes.set(spec.id, Math.max(held ?? 0, stage.memoryBytes));
     }
   }

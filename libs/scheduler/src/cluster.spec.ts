@@ -164,6 +164,8 @@ describe('a node that leaves', () => {
     cluster.pass(5_000);
     expect(cluster.pipelines).toEqual({ READY: ['nano-1-2'] });
     expect([...cluster.node('a').shards.keys()]).toEqual(['nano-1-2']);
+    const events = cluster.changes.filter(({ pipelineId }) => pipelineId === 'nano-1-1').map(({ event }) => event);
+    expect(events.slice(-3)).toEqual(['pipeline_ready', 'pipeline_draining', 'pipeline_gone']);
     cluster.pass(100_000);
     expect(stateOf(cluster, 'b')).toBe('LEAVING');
     cluster.pass(20_000);
@@ -212,6 +214,23 @@ describe('a node that registers', () => {
       expect.objectContaining({ event: 'pipeline_broken', reason: 'node a moved from a:7200 to elsewhere:7200' }),
     );
     expect(cluster.pipelines).toEqual({ READY: ['nano-1-2'] });
+  });
+
+  it.each<[string, (cluster: SimulatedCluster, rename: () => void) => void]>([
+    ['after its old session', (cluster, rename) => (cluster.disconnect('a'), rename())],
+    ['before its old session is known to be over', (cluster, rename) => (rename(), cluster.disconnect('a'))],
+    ['with a restarted hub', (cluster, rename) => (cluster.restartHub(), rename())],
+  ])('under a new name, %s, leaves nothing to the old one', (_case, happens) => {
+    const cluster = clusterOf(1, 'a');
+    cluster.pass(20_000);
+    happens(cluster, () => {
+      cluster.node('a').running = false;
+      cluster.start('b', { address: cluster.node('a').address });
+    });
+    expect([stateOf(cluster, 'a'), stateOf(cluster, 'b')]).toEqual(['FAILED', 'CONNECTED']);
+    const [served] = routed(cluster);
+    expect(nodesOf(cluster, served!)).toEqual(['b']);
+    expect(cluster.pipelines).toEqual({ READY: [served] });
   });
 
   it('with shards of an unknown pipeline is told to unload them, once', () => {

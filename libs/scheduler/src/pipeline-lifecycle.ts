@@ -1,5 +1,6 @@
 import type { StageSpec } from '@pangalactic/contracts';
 import {
+  isEnded,
   isLive,
   type ClusterNode,
   type ClusterState,
@@ -39,7 +40,7 @@ export function settlePipelines(state: ClusterState): ClusterState {
 }
 
 function settled(pipeline: Pipeline, state: ClusterState): Pipeline {
-  if (pipeline.state === 'BROKEN') return pipeline;
+  if (isEnded(pipeline)) return pipeline;
   const reason = faultOf(pipeline, state);
   if (reason !== undefined) return { ...pipeline, state: 'BROKEN', since: state.now, reason };
   const head = pipeline.spec.stages[0];

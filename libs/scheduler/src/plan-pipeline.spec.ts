@@ -78,21 +78,35 @@ describe('planPipeline', () => {
     expect(layerCounts(planned(planPipeline(tinyLlama, busy, { stages: 0 })))).toEqual(['n1:22']);
   });
 
-  it('shrinks sequences, then takes more nodes, then shrinks the context', () => {
-    const all = stageMemory(tinyLlama, { from: 0, to: 22 }, { contextLength: 2048, maxSequences: 8 }).total;
-    const exactly = (bytes: number) => bytes / MEMORY_HEADROOM / MB + 0.001;
-    expect(planned(planPipeline(tinyLlama, nodes(exactly(all)), { stages: 0 })).maxSequences).toBe(8);
-    expect(planned(planPipeline(tinyLlama, nodes(exactly(all - 1 * MB)), { stages: 0 }))).toMatchObject({
-      contextLength: 2048,
-      maxSequences: 7,
-    });
-    const weights = stageMemory(tinyLlama, { from: 0, to: 22 }, { contextLength: 2048, maxSequences: 8 }).weights;
-    const tight = exactly(weights + 60 * MB);
-    expect(planned(planPipeline(tinyLlama, nodes(tight), { stages: 0 }))).toMatchObject({ contextLength: 512 });
-    expect(planned(planPipeline(tinyLlama, nodes(tight, tight), { stages: 0 }))).toMatchObject({
-      contextLength: 2048,
-      stages: [{}, {}],
-    });
+  const longContext = { ...tinyLlama, contextLength: 131_072 };
+  /** The whole model with this much context and as many sequences takes one node of so many megabytes. */
+  const roomFor = (contextLength: number, maxSequences: number, less = 0) => {
+    const { total } = stageMemory(longContext, { from: 0, to: 22 }, { contextLength, maxSequences });
+    return (total - less) / MEMORY_HEADROOM / MB + 0.001;
+  };
+  const LITTLE = 0.1 * MB;
+
+  it.each<[string, number[], number, number, number, number]>([
+    ['one node: everything fits', [roomFor(4096, 8)], 0, 1, 4096, 8],
+    ['one node: sequences shrink first', [roomFor(4096, 8, LITTLE)], 0, 1, 4096, 7],
+    ['one node: to a single one', [roomFor(4096, 1)], 0, 1, 4096, 1],
+    ['then the context, with all sequences that fit', [roomFor(4096, 1, LITTLE)], 0, 1, 2048, 2],
+    ['one node with a sensible context wins over two', [roomFor(1024, 1), roomFor(1024, 1)], 0, 1, 1024, 1],
+    ['one node wins over many', [roomFor(1024, 1), 400, 400, 400, 400], 0, 1, 1024, 1],
+    ['the roomier of two', [roomFor(1024, 1), roomFor(2048, 2)], 0, 1, 2048, 2],
+    ['two nodes when one had too little context', [roomFor(512, 1), roomFor(512, 1)], 0, 2, 4096, 4],
+    ['less than sensible when there is nothing else', [roomFor(512, 1)], 0, 1, 512, 1],
+    ['the smallest of all', [roomFor(256, 1)], 0, 1, 256, 1],
+    ['as many nodes as told, each of which could hold it', [8000, 8000, 8000], 3, 3, 4096, 8],
+    ['as many as told, in little room', [500, 500, 500], 3, 3, 2048, 2],
+  ])('%s', (_case, sizes, stages, count, contextLength, maxSequences) => {
+    const plan = planned(planPipeline(longContext, nodes(...sizes), { stages }));
+    expect({ ...plan, stages: plan.stages.length }).toEqual({ stages: count, contextLength, maxSequences });
+  });
+
+  it('does not split a model for a longer context than it was trained for', () => {
+    const plan = planned(planPipeline({ ...tinyLlama, contextLength: 512 }, nodes(8000, 8000), { stages: 0 }));
+    expect(plan).toMatchObject({ stages: [{}], contextLength: 512, maxSequences: 8 });
   });
 
   it('does not shrink what was asked for exactly', () => {

@@ -4,6 +4,8 @@ import { partitionStages, type Bin, type PlacedStage, type StageBytes } from './
 
 const DEFAULT_CONTEXT_LENGTH = 4096;
 const DEFAULT_SEQUENCES = 8;
+/** Down to this, a shorter context is better than one node more: a conversation still fits. */
+const SENSIBLE_CONTEXT_LENGTH = 1024;
 /** Shrinking the context further would make the model useless. */
 const SMALLEST_CONTEXT_LENGTH = 256;
 
@@ -31,8 +33,9 @@ export interface PlannedPipeline extends SequenceLimits {
 export type Plan = PlannedPipeline | { readonly reason: string };
 
 /**
- * Places a model. To fit, sequences shrink before anything else, because a client only waits longer for a slot; then the
- * pipeline takes more nodes; the context shrinks last, because a client whose prompt no longer fits is turned away.
+ * Places a model on the fewest nodes that hold it (docs/decisions/006). To fit on them, sequences shrink first, because a client
+ * only waits longer for a slot; then the context, because a client whose prompt no longer fits is turned away. Only
+ * when no number of nodes has room for a sensible context does it shrink further.
  */
 export function planPipeline(model: ModelInfo, candidates: readonly Candidate[], options: PlanOptions): Plan {
   const { stages } = options;
@@ -45,18 +48,27 @@ export function planPipeline(model: ModelInfo, candidates: readonly Candidate[],
   const rooms = candidates.map(roomOf).sort((a, b) => b - a);
   const sequences = options.maxSequences ?? DEFAULT_SEQUENCES;
   const fewestSequences = options.maxSequences ?? 1;
+  const shapes = contextLengths(model, options.contextLength).map((contextLength) => ({
+    contextLength,
+    least: wholeModel(model, { contextLength, maxSequences: fewestSequences }),
+    bytesFor: remember((maxSequences) => stageBytesTable(model, { contextLength, maxSequences })),
+  }));
+  const [longest] = shapes;
+  const sensible = shapes.filter((shape) => shape === longest || shape.contextLength >= SENSIBLE_CONTEXT_LENGTH);
+  const cramped = shapes.slice(sensible.length);
 
-  for (const contextLength of contextLengths(model, options.contextLength)) {
-    const bytesFor = remember((maxSequences) => stageBytesTable(model, { contextLength, maxSequences }));
-    const least = wholeModel(model, { contextLength, maxSequences: fewestSequences });
+  for (const eligible of [sensible, cramped]) {
     for (const count of counts) {
-      const place = (maxSequences: number) =>
-        partitionStages(model.layers, bytesFor(maxSequences), bins, count, MEMORY_HEADROOM);
-      // Splitting never saves memory, so the sum spares the search where memory is short by far.
-      if (sum(rooms.slice(0, count)) < least || !place(fewestSequences)) continue;
-      for (let maxSequences = sequences; maxSequences >= fewestSequences; maxSequences--) {
-        const layout = place(maxSequences);
-        if (layout) return { stages: stagesOf(layout, bytesFor(maxSequences)), contextLength, maxSequences };
+      const room = sum(rooms.slice(0, count));
+      for (const { contextLength, least, bytesFor } of eligible) {
+        const place = (maxSequences: number) =>
+          partitionStages(model.layers, bytesFor(maxSequences), bins, count, MEMORY_HEADROOM);
+        // Splitting never saves memory, so the sum spares the search where memory is short by far.
+        if (room < least || !place(fewestSequences)) continue;
+        for (let maxSequences = sequences; maxSequences >= fewestSequences; maxSequences--) {
+          const layout = place(maxSequences);
+          if (layout) return { stages: stagesOf(layout, bytesFor(maxSequences)), contextLength, maxSequences };
+        }
       }
     }
   }

@@ -1,5 +1,12 @@
 import type { Decision } from './cluster-event';
-import { isComing, type ClusterState, type Deployment, type Milliseconds, type Pipeline } from './cluster-state';
+import {
+  isComing,
+  isEnded,
+  type ClusterState,
+  type Deployment,
+  type Milliseconds,
+  type Pipeline,
+} from './cluster-state';
 import { planDeployment } from './plan-deployment';
 
 /** A DRAINING pipeline is given up after this long, whatever still runs on it. */
@@ -51,7 +58,7 @@ function removeEmpty(state: ClusterState, now: Milliseconds): Decision[] {
 
 /** No sequence on the pipeline is worth waiting for. */
 function isOver(pipeline: Pipeline, state: ClusterState, now: Milliseconds): boolean {
-  if (pipeline.state === 'BROKEN') return true;
+  if (isEnded(pipeline)) return true;
   if (pipeline.state !== 'DRAINING') return false;
   const draining = now - pipeline.since;
   if (draining > DRAIN_LIMIT_MS) return true;

@@ -194,6 +194,8 @@ export class SimulatedCluster {
     if (decision.kind === 'unload') {
       const node = this.node(decision.nodeId);
       if (node.running && node.sessionId === decision.sessionId) {
+        const fault = { stage: 0, nodeId: node.id, reason: 'the hub unloaded the pipeline' };
+        this.report(node.id, decision.pipelineId, ShardState.SHARD_STATE_BROKEN, { fault });
         this.report(node.id, decision.pipelineId, ShardState.SHARD_STATE_GONE);
       }
     }

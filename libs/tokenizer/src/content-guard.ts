@@ -1,4 +1,5 @@
 import { PangalacticError } from '@pangalactic/contracts';
+import type { Steps } from './steps';
 
 /** Unicode's first private-use area: characters that no standard gives a meaning, each one UTF-16 unit. */
 const PRIVATE_USE = { first: 0xe000, last: 0xf8ff };
@@ -25,11 +26,12 @@ export class ContentGuard {
   }
 
   /** Hides the first character of each control text that the content has as a whole: the least that can be changed. */
-  hideControls(content: string): string {
+  *hideControls(content: string): Steps<string> {
     let hidden = content;
     for (const text of this.controlTexts) {
-      const [first] = text;
-      hidden = hidden.replaceAll(text, () => this.standIns.get(first!)! + text.slice(first!.length));
+      const first = [...text][0]!;
+      hidden = hidden.split(text).join(this.standIns.get(first)! + text.slice(first.length));
+      yield;
     }
     return hidden;
   }

@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { type ChatMessage, ChatTemplate } from './chat-template';
 import { encodeChat } from './encode-chat';
 import { ModelTokenizer } from './model-tokenizer';
+import { runToEnd } from './steps';
 import { TokenKind } from './vocabulary';
 import { vocabularyHeader } from './vocabulary.fixture';
 
@@ -37,7 +38,7 @@ function modelWith(template: string, metadata: Record<string, boolean> = {}) {
 
 type Model = ReturnType<typeof modelWith>;
 const chat = ({ tokenizer, template }: Model, messages: readonly ChatMessage[]) =>
-  encodeChat(tokenizer, template, messages);
+  runToEnd(encodeChat(tokenizer, template, messages));
 const system = (content: string): ChatMessage => ({ role: 'system', content });
 const user = (content: string): ChatMessage => ({ role: 'user', content });
 const assistant = (content: string): ChatMessage => ({ role: 'assistant', content });

@@ -1,6 +1,7 @@
 import type { ChatMessage, ChatTemplate } from './chat-template';
 import { ContentGuard } from './content-guard';
 import type { ModelTokenizer } from './model-tokenizer';
+import type { Steps } from './steps';
 
 /**
  * The prompt that asks for the assistant's next turn. The template's markers become control tokens; the same text written
@@ -9,24 +10,32 @@ import type { ModelTokenizer } from './model-tokenizer';
  * The template runs over contents whose control texts are hidden. Should it still put a control text together out of
  * pieces of contents, the prompt has control tokens that it lacks when all contents are hidden completely; then the latter
  * prompt counts, although the template may have cut it differently.
+ *
+ * @param admit sees each rendered prompt before it is encoded, and may throw
  */
-export function encodeChat(
+export function* encodeChat(
   tokenizer: ModelTokenizer,
   template: ChatTemplate,
   messages: readonly ChatMessage[],
-): number[] {
+  admit: (rendered: string) => void = () => undefined,
+): Steps<number[]> {
   const contents = messages.map(({ content }) => content);
   const guard = new ContentGuard(tokenizer.controlTexts, contents);
-  const encode = (hide: (content: string) => string): number[] => {
-    const hidden = messages.map(({ role, content }) => ({ role, content: hide(content) }));
-    const text = template.render(hidden, { addGenerationPrompt: true });
-    return tokenizer.encodePrompt(text, (fragment) => guard.reveal(fragment));
+  const encode = function* (hidden: readonly string[]): Steps<number[]> {
+    const shown = messages.map(({ role }, index) => ({ role, content: hidden[index]! }));
+    const text = template.render(shown, { addGenerationPrompt: true });
+    admit(text);
+    yield;
+    return yield* tokenizer.encodePrompt(text, (fragment) => guard.reveal(fragment));
   };
 
-  const faithful = encode((content) => guard.hideControls(content));
-  if (contents.every((content) => guard.hideControls(content) === guard.hideEdges(content))) return faithful;
+  const withoutControls: string[] = [];
+  for (const content of contents) withoutControls.push(yield* guard.hideControls(content));
+  const faithful = yield* encode(withoutControls);
 
-  const safe = encode((content) => guard.hideEdges(content));
+  const withoutEdges = contents.map((content) => guard.hideEdges(content));
+  if (withoutControls.every((content, index) => content === withoutEdges[index])) return faithful;
+  const safe = yield* encode(withoutEdges);
   const controls = (ids: readonly number[]) => ids.filter((id) => tokenizer.isSpecial(id)).join();
   return controls(faithful) === controls(safe) ? faithful : safe;
 }

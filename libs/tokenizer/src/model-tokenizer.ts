@@ -1,6 +1,7 @@
 import type { GgufHeader } from '@pangalactic/models';
 import { encodeSentencePiece } from './sentencepiece-encoder';
 import { type Fragment, SpecialTokens } from './special-tokens';
+import { runToEnd, type Steps } from './steps';
 import { TokenKind, Vocabulary } from './vocabulary';
 
 /** What SentencePiece writes for a space. */
@@ -34,8 +35,18 @@ export class ModelTokenizer {
     return new ModelTokenizer(new Vocabulary(header));
   }
 
+  /** A lower bound on the tokens of a text, known without encoding it. */
+  fewestTokens(text: string): number {
+    return Math.ceil(text.length / this.vocabulary.longestToken);
+  }
+
   encode(text: string, options: EncodeOptions): number[] {
-    const ids = this.encodeFragments(this.specialTokens.split(wellFormed(text), options.parseSpecial));
+    return runToEnd(this.encodeInSteps(text, options));
+  }
+
+  *encodeInSteps(text: string, options: EncodeOptions): Steps<number[]> {
+    const fragments = yield* this.specialTokens.split(wellFormed(text), options.parseSpecial);
+    const ids = yield* this.encodeFragments(fragments);
     if (!options.addSpecial) return ids;
     return [...this.vocabulary.sequenceStart, ...ids, ...this.vocabulary.sequenceEnd];
   }
@@ -44,13 +55,13 @@ export class ModelTokenizer {
    * A rendered chat template: its control texts become control tokens, then `reveal` turns the text in between into what
    * was meant, which is plain. A template may or may not write the beginning of the sequence itself.
    */
-  encodePrompt(rendered: string, reveal: (text: string) => string): number[] {
-    const fragments = this.specialTokens
-      .split(wellFormed(rendered), true)
-      .flatMap((fragment) =>
-        typeof fragment === 'string' ? this.specialTokens.split(reveal(fragment), false) : [fragment],
-      );
-    const ids = this.encodeFragments(fragments);
+  *encodePrompt(rendered: string, reveal: (text: string) => string): Steps<number[]> {
+    const fragments: Fragment[] = [];
+    for (const fragment of yield* this.specialTokens.split(wellFormed(rendered), true)) {
+      if (typeof fragment === 'number') fragments.push(fragment);
+      else for (const part of yield* this.specialTokens.split(reveal(fragment), false)) fragments.push(part);
+    }
+    const ids = yield* this.encodeFragments(fragments);
     const { sequenceStart } = this.vocabulary;
     return ids[0] === sequenceStart[0] ? ids : [...sequenceStart, ...ids];
   }
@@ -88,7 +99,7 @@ export class ModelTokenizer {
     return kind === TokenKind.Control || kind === TokenKind.Unknown;
   }
 
-  private encodeFragments(fragments: readonly Fragment[]): number[] {
+  private *encodeFragments(fragments: readonly Fragment[]): Steps<number[]> {
     const ids: number[] = [];
     let startsWord = this.vocabulary.addSpacePrefix;
     for (const fragment of fragments) {
@@ -97,8 +108,9 @@ export class ModelTokenizer {
         startsWord = this.vocabulary.addSpacePrefix;
       } else {
         const text = `${startsWord ? ' ' : ''}${fragment}`.replaceAll(' ', ESCAPED_SPACE);
-        for (const id of encodeSentencePiece(text, this.vocabulary)) ids.push(id);
+        for (const id of yield* encodeSentencePiece(text, this.vocabulary)) ids.push(id);
         startsWord = false;
+        yield;
       }
     }
     return ids;

@@ -1,3 +1,4 @@
+import type { Steps } from './steps';
 import { TokenKind, type Vocabulary } from './vocabulary';
 
 /** Either plain text or the id of a special token. */
@@ -29,10 +30,11 @@ export class SpecialTokens {
   }
 
   /** @param parseSpecial whether control tokens count, or only user-defined ones, which are text */
-  split(text: string, parseSpecial: boolean): Fragment[] {
+  *split(text: string, parseSpecial: boolean): Steps<Fragment[]> {
     let fragments: Fragment[] = text === '' ? [] : [text];
     for (const token of parseSpecial ? this.all : this.userDefined) {
       if (text.includes(token.text)) fragments = fragments.flatMap((fragment) => cutOut(token, fragment));
+      yield;
     }
     return fragments;
   }

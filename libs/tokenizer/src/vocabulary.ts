@@ -1,5 +1,5 @@
 import { PangalacticError } from '@pangalactic/contracts';
-import { END_OF_GENERATION_TEXTS, type GgufHeader, MetadataReader } from '@pangalactic/models';
+import { demandSentencePiece, END_OF_GENERATION_TEXTS, type GgufHeader, MetadataReader } from '@pangalactic/models';
 import { readTokenId, readTokenNumbers } from './vocabulary-metadata';
 
 /** Values of `tokenizer.ggml.token_type`. */
@@ -21,6 +21,8 @@ export class Vocabulary {
   readonly size: number;
   readonly bosId: number | undefined;
   readonly unknownId: number;
+  /** In UTF-16 units: what one token stands for is never longer. */
+  readonly longestToken: number;
   /** What stands around a text that is tokenised with its special tokens. */
   readonly sequenceStart: readonly number[];
   readonly sequenceEnd: readonly number[];
@@ -37,17 +39,14 @@ export class Vocabulary {
   /** @throws PangalacticError `unsupported_tokenizer`, `corrupt_model_file` */
   constructor(header: GgufHeader) {
     const metadata = new MetadataReader(header.metadata);
-    const model = metadata.string('tokenizer.ggml.model');
-    if (model !== 'llama') {
-      const found = model === undefined ? 'is missing' : `is ${JSON.stringify(model)}`;
-      throw new PangalacticError('unsupported_tokenizer', `tokenizer.ggml.model ${found}: allowed: llama`);
-    }
-
+    demandSentencePiece(metadata);
     const texts = metadata.strings('tokenizer.ggml.tokens');
     if (!texts?.length) throw new PangalacticError('corrupt_model_file', 'tokenizer.ggml.tokens is missing or empty');
     this.size = texts.length;
     // llama.cpp's name for a piece without text: no input contains it by accident.
     this.texts = texts.map((text, id) => text || `[EMPTY_${id}]`);
+    // At least a surrogate pair: that is what an unknown token may stand for.
+    this.longestToken = this.texts.reduce((longest, text) => Math.max(longest, text.length), 2);
     this.ranks = ranksOf(
       readTokenNumbers(header.metadata, 'scores', this.size) ?? new Array<number>(this.size).fill(0),
     );

@@ -24,6 +24,7 @@ async function ask(listener: RequestListener) {
 
 const event = (body: object) => `data: ${JSON.stringify(body)}\n\n`;
 const delta = (content: string) => event({ choices: [{ delta: { content } }], usage: null });
+const finish = event({ choices: [{ delta: {}, finish_reason: 'stop' }], usage: null });
 
 describe('chat', () => {
   it('hands over each piece and counts the tokens by the usage', async () => {
@@ -33,6 +34,16 @@ describe('chat', () => {
     });
     expect(pieces).toEqual(['Hi', ' there']);
     expect(answer).toMatchObject({ text: 'Hi there', completionTokens: 3 });
+    expect(answer.timeToFirstTokenMs).toBeGreaterThan(0);
+  });
+
+  it('takes the time to the end of an answer without text', async () => {
+    const { pieces, answer } = await ask((_, response) => {
+      const usage = event({ choices: [], usage: { completion_tokens: 1 } });
+      response.end(`${delta('')}${finish}${usage}data: [DONE]\n\n`);
+    });
+    expect(pieces).toEqual([]);
+    expect(answer).toMatchObject({ text: '', completionTokens: 1, tokensPerSecond: 0 });
     expect(answer.timeToFirstTokenMs).toBeGreaterThan(0);
   });
 

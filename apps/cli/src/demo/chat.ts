@@ -5,7 +5,10 @@ const MAX_TOKENS = 128;
 
 /** The part of OpenAI's chat.completion.chunk that the demo reads. */
 interface ChatChunk {
-  readonly choices?: readonly { readonly delta?: { readonly content?: string | null } }[];
+  readonly choices?: readonly {
+    readonly delta?: { readonly content?: string | null };
+    readonly finish_reason?: string | null;
+  }[];
   readonly usage?: { readonly completion_tokens: number } | null;
   readonly error?: { readonly message: string };
 }
@@ -21,7 +24,7 @@ export interface ChatRequest {
 export interface ChatAnswer {
   readonly text: string;
   readonly completionTokens: number;
-  /** From sending the request to the first piece of text. */
+  /** From sending the request to the first piece of text, or to the end of an answer without any. */
   readonly timeToFirstTokenMs: number;
   /** Of the tokens after the first one; 0 when there is none. */
   readonly tokensPerSecond: number;
@@ -62,10 +65,12 @@ export async function chat({ gatewayUrl, model, prompt, signal, onText }: ChatRe
     const chunk = JSON.parse(data) as ChatChunk;
     if (chunk.error) throw new CommandError(`the answer broke off: ${chunk.error.message}`);
     completionTokens = chunk.usage?.completion_tokens ?? completionTokens;
-    const piece = chunk.choices?.[0]?.delta?.content;
-    if (!piece) continue;
+    const [choice] = chunk.choices ?? [];
+    const piece = choice?.delta?.content ?? '';
+    if (!piece && !choice?.finish_reason) continue;
     lastAt = performance.now();
     firstAt ||= lastAt;
+    if (!piece) continue;
     text += piece;
     onText(piece);
   }

@@ -55,16 +55,23 @@ export async function runDemo(options: DemoOptions, output: DemoOutput, signal: 
 }
 
 async function demonstrate(cluster: LocalCluster, options: DemoOptions, output: DemoOutput, signal: AbortSignal) {
-  await cluster.startAll({ timeoutMs: START_TIMEOUT_MS, signal, onProgress: output.log });
+  const { log } = output;
   const done = new AbortController();
   const running = AbortSignal.any([signal, done.signal]);
-  const failure = Promise.race([
-    ...cluster.nodeNames.map((name) => keepRunning(cluster, name, running, output.log)),
-    untilGone(cluster, 'hub'),
-    untilGone(cluster, 'gateway'),
-  ]);
+  let fail: (error: unknown) => void = () => undefined;
+  const failure = new Promise<never>((_, reject) => (fail = reject));
+  let served = false;
+  const superviseNode = (name: string) => {
+    keepRunning(cluster, name, { signal: running, log, hasServed: () => served }).catch(fail);
+  };
+  const serve = async () => {
+    await cluster.startAll({ timeoutMs: START_TIMEOUT_MS, signal: running, onProgress: log, superviseNode });
+    served = true;
+    for (const name of ['hub', 'gateway']) untilGone(cluster, name).catch(fail);
+    await answerAndStay(cluster, options, output, signal);
+  };
   try {
-    await Promise.race([failure, answerAndStay(cluster, options, output, signal)]);
+    await Promise.race([failure, serve()]);
   } finally {
     done.abort();
   }

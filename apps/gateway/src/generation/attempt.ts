@@ -8,8 +8,11 @@ import type { GenerationEvent } from './generation-event';
 import { pieceEvents } from './sequence';
 import type { Sequence } from './sequence';
 
-/** Longer than any context takes; a head that stands still is found by its step deadlines, a dead one by keepalive. */
-const GENERATE_DEADLINE_MS = 60 * 60 * 1000;
+/**
+ * 4,096 tokens at 20 s each. Only for what nothing else ends: a head that stands still is found by its step deadlines, a dead
+ * one by keepalive, and the wait for a place ends with the admission.
+ */
+const GENERATE_DEADLINE_MS = 24 * 60 * 60 * 1000;
 
 /** One Generate call on one pipeline's head, on behalf of a sequence. */
 export class Attempt {

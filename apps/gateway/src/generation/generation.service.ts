@@ -15,9 +15,11 @@ import { Attempt } from './attempt';
 import { AttemptFailures } from './attempt-failures';
 import { runChoices } from './choices';
 import type { ChoiceContext } from './choices';
+import { EncodedPrompt } from './encoded-prompt';
 import type { ChoiceEvent, GenerationEvent } from './generation-event';
 import type { GenerationSpec } from './generation-spec';
 import { Sequence } from './sequence';
+import { SlicedWork } from './sliced-work';
 
 const RETRY_DELAY = { initialMs: 100, maxMs: 1_000, random: Math.random };
 
@@ -31,6 +33,7 @@ export class GenerationService {
     private readonly models: ModelCache,
     private readonly nodes: NodeClients,
     private readonly metrics: GatewayMetrics,
+    private readonly work: SlicedWork,
     @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
   ) {}
 
@@ -40,16 +43,18 @@ export class GenerationService {
    * @param client aborts when the client is gone
    */
   generate(spec: GenerationSpec, client: AbortSignal): AsyncGenerator<ChoiceEvent, void, undefined> {
-    return runChoices(spec.choices, client, (context) => this.choice(spec, context));
+    const prompt = new EncodedPrompt(spec.prompt, this.work, client);
+    return runChoices(spec.choices, client, (context) => this.choice(spec, prompt, context));
   }
 
   private async *choice(
     spec: GenerationSpec,
+    prompt: EncodedPrompt,
     context: ChoiceContext,
   ): AsyncGenerator<GenerationEvent, void, undefined> {
     const measurement = this.metrics.begin(spec.model);
     try {
-      yield* this.attempts(spec, context, measurement);
+      yield* this.attempts(spec, prompt, context, measurement);
     } finally {
       measurement.end();
     }
@@ -57,6 +62,7 @@ export class GenerationService {
 
   private async *attempts(
     spec: GenerationSpec,
+    prompt: EncodedPrompt,
     context: ChoiceContext,
     measurement: GenerationMeasurement,
   ): AsyncGenerator<GenerationEvent, void, undefined> {
@@ -70,7 +76,7 @@ export class GenerationService {
         const demand = { modelId: spec.model, fingerprint, avoid: failures.failedPipelines };
         const { route, release } = await this.dispatcher.acquire(demand, admission.signal);
         try {
-          sequence ??= await this.sequence(spec, context.choiceIndex, route, admission.signal);
+          sequence ??= await orAborted(this.sequence(spec, prompt, context.choiceIndex, route), admission.signal);
           yield* this.attempt(new Attempt(sequence, admission, measurement), route);
           return;
         } catch (error) {
@@ -91,8 +97,9 @@ export class GenerationService {
     }
   }
 
-  private async sequence(spec: GenerationSpec, choiceIndex: number, route: PipelineRoute, signal: AbortSignal) {
-    return new Sequence(spec, choiceIndex, await orAborted(this.models.get(route), signal));
+  private async sequence(spec: GenerationSpec, prompt: EncodedPrompt, choiceIndex: number, route: PipelineRoute) {
+    const model = await this.models.get(route);
+    return new Sequence(spec, choiceIndex, model, await prompt.of(model, route.contextLength));
   }
 
   private admit(spec: GenerationSpec, { signal, places }: ChoiceContext): Admission {

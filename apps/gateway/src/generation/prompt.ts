@@ -1,7 +1,9 @@
 import { PangalacticError } from '@pangalactic/contracts';
 import { encodeChat } from '@pangalactic/tokenizer';
+import type { Steps } from '@pangalactic/tokenizer';
 import type { LoadedModel } from '../models/loaded-model';
 import type { ChatMessage } from '../openai/requests/chat-messages';
+import { requireRoom } from './token-budget';
 
 export type Prompt =
   | { readonly kind: 'chat'; readonly messages: readonly ChatMessage[] }
@@ -13,25 +15,33 @@ export function promptField(prompt: Prompt): string {
   return prompt.kind === 'chat' ? 'messages' : 'prompt';
 }
 
-/** @throws PangalacticError `invalid_request` for an empty prompt or an id that the vocabulary lacks */
-export function encodePrompt(model: LoadedModel, prompt: Prompt): readonly number[] {
-  const { tokenizer } = model;
-  const ids = promptIds();
+/**
+ * Whether the prompt fits is decided by its length before it is encoded, as far as that can tell.
+ * @throws PangalacticError `invalid_request` for an empty prompt or an id that the vocabulary lacks,
+ * `context_length_exceeded` when the context cannot hold it and a single token more
+ */
+export function* encodePrompt(model: LoadedModel, prompt: Prompt, contextLength: number): Steps<readonly number[]> {
+  const field = promptField(prompt);
+  const ids = yield* promptIds(model, prompt, (text) =>
+    requireRoom({ tokens: model.tokenizer.fewestTokens(text), atLeast: true }, contextLength, field),
+  );
   if (ids.length === 0) {
-    const param = promptField(prompt);
-    throw new PangalacticError('invalid_request', `'${param}' must have at least one token.`, { param });
+    throw new PangalacticError('invalid_request', `'${field}' must have at least one token.`, { param: field });
   }
+  requireRoom({ tokens: ids.length }, contextLength, field);
   return ids;
+}
 
-  function promptIds(): readonly number[] {
-    switch (prompt.kind) {
-      case 'chat':
-        return encodeChat(tokenizer, model.chatTemplate(), prompt.messages);
-      case 'text':
-        return tokenizer.encode(prompt.text, { addSpecial: true, parseSpecial: true });
-      case 'tokens':
-        return knownIds(prompt.ids, tokenizer.vocabSize);
-    }
+function* promptIds(model: LoadedModel, prompt: Prompt, admit: (text: string) => void): Steps<readonly number[]> {
+  const { tokenizer } = model;
+  switch (prompt.kind) {
+    case 'chat':
+      return yield* encodeChat(tokenizer, model.chatTemplate(), prompt.messages, admit);
+    case 'text':
+      admit(prompt.text);
+      return yield* tokenizer.encodeInSteps(prompt.text, { addSpecial: true, parseSpecial: true });
+    case 'tokens':
+      return knownIds(prompt.ids, tokenizer.vocabSize);
   }
 }
 

@@ -8,7 +8,7 @@ import type { MatchedPiece } from './completion-text';
 import type { CompletionPiece, FinishReasonName, GenerationEvent } from './generation-event';
 import type { GenerationSpec } from './generation-spec';
 import { requireKnownBias } from './logit-bias';
-import { encodePrompt, promptField } from './prompt';
+import { promptField } from './prompt';
 import { tokenBudget } from './token-budget';
 import { Transcript } from './transcript';
 
@@ -19,14 +19,15 @@ export class Sequence {
   private accepted = false;
   private cachedTokens = 0;
 
-  /** @throws PangalacticError `invalid_request` when the prompt or the bias does not fit the model's vocabulary */
+  /** @throws PangalacticError `invalid_request` when the bias does not fit the model's vocabulary */
   constructor(
     private readonly spec: GenerationSpec,
     private readonly choiceIndex: number,
     model: LoadedModel,
+    promptIds: readonly number[],
   ) {
     requireKnownBias(spec.sampling, model.tokenizer.vocabSize);
-    this.transcript = new Transcript(model.fingerprint, encodePrompt(model, spec.prompt));
+    this.transcript = new Transcript(model.fingerprint, promptIds);
     this.text = new CompletionText(model.tokenizer, spec.stop);
   }
 

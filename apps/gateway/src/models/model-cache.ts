@@ -1,5 +1,7 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { PangalacticError, toPangalacticError } from '@pangalactic/contracts';
+import { CLOCK } from '../clock';
+import type { Clock } from '../clock';
 import type { PipelineRoute } from '../routing/route-table';
 import { loadModel } from './loaded-model';
 import type { LoadedModel } from './loaded-model';
@@ -10,32 +12,58 @@ const MAX_CACHED_MODELS = 8;
 const FETCH_DEADLINE_MS = 15_000;
 /** The largest vocabularies make headers of about 20 MB. */
 const MAX_HEADER_BYTES = 128 * 1024 * 1024;
+/** How long stages that failed are not asked again: a header of many megabytes is a lot to ask for. */
+const FAILURE_MEMORY_MS = { temporary: 1_000, lasting: 60_000 };
+
+interface CachedModel {
+  readonly model: Promise<LoadedModel>;
+  /** Of the stages that were asked. */
+  readonly addresses: string;
+  /** When a failure is forgotten; undefined while there is none. */
+  failureEndsAt?: number;
+}
 
 /** Tokenizers and chat templates by the fingerprint of the weights, fetched once from whichever stage answers. */
 @Injectable()
 export class ModelCache {
   private readonly logger = new Logger(ModelCache.name);
   /** In the order of last use. Concurrent requests share the promise. */
-  private readonly models = new Map<string, Promise<LoadedModel>>();
+  private readonly models = new Map<string, CachedModel>();
 
-  constructor(private readonly nodes: NodeClients) {}
+  constructor(
+    private readonly nodes: NodeClients,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
 
-  /** @throws PangalacticError `service_unavailable`, `corrupt_model_file` or `unsupported_tokenizer`; the next call tries again */
-  async get(route: PipelineRoute): Promise<LoadedModel> {
+  /**
+   * @throws PangalacticError `service_unavailable`, `corrupt_model_file` or `unsupported_tokenizer`: the same for a while,
+   * unless the route has other stages to ask
+   */
+  get(route: PipelineRoute): Promise<LoadedModel> {
     const { fingerprint } = route;
-    const model = this.models.get(fingerprint) ?? this.fetch(route);
+    const known = this.models.get(fingerprint);
+    const cached = known && this.isCurrent(known, route) ? known : this.load(route);
     this.models.delete(fingerprint);
-    this.models.set(fingerprint, model);
+    this.models.set(fingerprint, cached);
     for (const oldest of this.models.keys()) {
       if (this.models.size <= MAX_CACHED_MODELS) break;
       this.models.delete(oldest);
     }
-    try {
-      return await model;
-    } catch (error) {
-      if (this.models.get(fingerprint) === model) this.models.delete(fingerprint);
-      throw error;
-    }
+    return cached.model;
+  }
+
+  private isCurrent({ addresses, failureEndsAt }: CachedModel, route: PipelineRoute): boolean {
+    if (failureEndsAt === undefined) return true;
+    return this.clock() < failureEndsAt && addresses === route.addresses.join();
+  }
+
+  private load(route: PipelineRoute): CachedModel {
+    const cached: CachedModel = { model: this.fetch(route), addresses: route.addresses.join() };
+    cached.model.catch((error: unknown) => {
+      const { temporary, lasting } = FAILURE_MEMORY_MS;
+      cached.failureEndsAt = this.clock() + (toPangalacticError(error).row.retryable ? temporary : lasting);
+    });
+    return cached;
   }
 
   private async fetch(route: PipelineRoute): Promise<LoadedModel> {

@@ -5,7 +5,7 @@ import { Gauge, Histogram } from 'prom-client';
 import { NODES, PIPELINES, RECONCILE_DURATION, STATE_COMMIT_DURATION } from './metric-providers';
 
 const NODE_STATES: readonly NodeState[] = ['CONNECTED', 'RECONNECTING', 'LEAVING', 'SUSPECT', 'FAILED'];
-const PIPELINE_STATES: readonly PipelineState[] = ['PLANNED', 'LOADING', 'READY', 'DRAINING', 'BROKEN'];
+const PIPELINE_STATES: readonly PipelineState[] = ['PLANNED', 'LOADING', 'READY', 'DRAINING', 'GONE', 'BROKEN'];
 
 @Injectable()
 export class HubMetrics {

@@ -32,7 +32,7 @@ const pipeline: z.ZodType<Pipeline> = z.object({
     contextLength: count,
     maxSequences: count,
   }),
-  state: z.enum(['PLANNED', 'LOADING', 'READY', 'DRAINING', 'BROKEN']),
+  state: z.enum(['PLANNED', 'LOADING', 'READY', 'DRAINING', 'GONE', 'BROKEN']),
   since: z.number(),
   reason: text,
 });

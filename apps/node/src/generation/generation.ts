@@ -6,12 +6,16 @@ import type { PipelineHead, SequenceListener } from '../pipeline/pipeline-head';
 export interface ReaderLimits {
   /** Tokens not yet taken by the reader at which its sequence is parked. */
   readonly parkAt: number;
-  /** A sequence parked for this long is cancelled: its slot is of use to others. */
+  /** A reader of a parked sequence that takes nothing for this long is cancelled: the slot is of use to others. */
   readonly stallTimeoutMs: number;
 }
 
 export const READER_LIMITS = Symbol('ReaderLimits');
-export const DEFAULT_READER_LIMITS: ReaderLimits = { parkAt: 64, stallTimeoutMs: 30_000 };
+/**
+ * A gateway stops reading while its client does, and gives that one 120 s: who reads is for the gateway to say, this bound
+ * is for gateways that hang. It also sees a slow reader late, each time the transport has room for another half window.
+ */
+export const DEFAULT_READER_LIMITS: ReaderLimits = { parkAt: 64, stallTimeoutMs: 180_000 };
 
 const FINISH_REASONS = {
   stop: FinishReason.FINISH_REASON_STOP,
@@ -37,7 +41,9 @@ export class Generation implements SequenceListener {
   async *responses(): AsyncGenerator<GenerateResponse> {
     for await (const response of this.undelivered) {
       yield response;
-      if (this.stallTimer && this.undelivered.length <= this.limits.parkAt / 2) this.unpark();
+      if (!this.stallTimer) continue;
+      if (this.undelivered.length <= this.limits.parkAt / 2) this.unpark();
+      else this.stallTimer.refresh();
     }
   }
 
@@ -70,7 +76,7 @@ export class Generation implements SequenceListener {
     this.head.park(this.sequenceId);
     this.stallTimer = setTimeout(() => {
       const { parkAt, stallTimeoutMs } = this.limits;
-      const problem = `the reader left ${parkAt} tokens unread for ${stallTimeoutMs} ms`;
+      const problem = `the reader took none of ${parkAt} tokens or more for ${stallTimeoutMs} ms`;
       this.onStall(new PangalacticError('deadline_exceeded', problem));
     }, this.limits.stallTimeoutMs);
   }

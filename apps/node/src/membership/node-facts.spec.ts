@@ -68,8 +68,8 @@ describe('NodeIdentity', () => {
 
   it('is the host name at first and kept from then on', async () => {
     expect((await identity()).id).toBe(hostname());
-    expect(await readFile(join(directory, 'node-id'), 'utf8')).toBe(`${hostname()}\n`);
-    await writeFile(join(directory, 'node-id'), 'old-name\n');
+    expect(await readFile(join(directory, 'node-id-7200'), 'utf8')).toBe(`${hostname()}\n`);
+    await writeFile(join(directory, 'node-id-7200'), 'old-name\n');
     expect((await identity()).id).toBe('old-name');
   });
 
@@ -78,6 +78,18 @@ describe('NodeIdentity', () => {
     expect(await created.disambiguate()).toBe(true);
     expect(created.id).not.toBe(hostname());
     expect((await identity()).id).toBe(created.id);
+  });
+
+  it('is another one for a second node in the same directory, and each keeps its own', async () => {
+    const first = await identity();
+    const secondPort = { NODE_BIND_ADDR: '0.0.0.0:7210' };
+    const second = await identity(secondPort);
+    expect(first.id).toBe(hostname());
+    expect(second.id).toMatch(new RegExp(`^${hostname()}-[0-9a-f]{6}$`));
+    expect((await identity(secondPort)).id).toBe(second.id);
+    await second.disambiguate();
+    expect((await identity()).id).toBe(first.id);
+    expect((await identity(secondPort)).id).toBe(second.id);
   });
 
   it('goes on with the host name when the disk cannot be written', async () => {

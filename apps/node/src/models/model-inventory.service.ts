@@ -1,9 +1,7 @@
-import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { NODE_CONFIG, type NodeConfig } from '@pangalactic/config';
 import { type Inventory, PangalacticError } from '@pangalactic/contracts';
-import { describeModel, type ModelDescription, readGgufHeader, scanModels, type ScannedModels } from '@pangalactic/models';
+import { describeModel, listModelFiles, type ModelDescription, readGgufHeader, scanModels, type ScannedModels } from '@pangalactic/models';
 
 /** How soon a model that was copied into the directory shows up. */
 const RESCAN_INTERVAL_MS = 30_000;
@@ -19,18 +17,25 @@ export class ModelInventory implements OnModuleInit, OnApplicationShutdown {
   private readonly logger = new Logger('models');
   private readonly listeners = new Set<() => void>();
   private scanned: ScannedModels = { models: [], rejected: [] };
-  private listing = '';
+  /** Of the last scan. */
+  private listing: string | undefined;
+  /** Settles when no scan runs. */
+  private idle: Promise<unknown> = Promise.resolve();
+  /** A scan that has not begun. */
+  private waiting: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(@Inject(NODE_CONFIG) private readonly config: NodeConfig) {}
 
   async onModuleInit(): Promise<void> {
     await this.rescan();
-    this.scheduleRescan();
+    this.timer = setInterval(() => {
+      this.rescan().catch((error: unknown) => this.logger.error({ event: 'model_scan_failed', error: String(error) }));
+    }, RESCAN_INTERVAL_MS).unref();
   }
 
   onApplicationShutdown(): void {
-    clearTimeout(this.timer);
+    clearInterval(this.timer);
   }
 
   get inventory(): Inventory {
@@ -55,12 +60,24 @@ export class ModelInventory implements OnModuleInit, OnApplicationShutdown {
     return (await readGgufHeader(path)).bytes;
   }
 
-  /** Looks whether files came, went or changed, and reads them only then. */
-  async rescan(): Promise<void> {
-    const listing = await listFiles(this.config.modelDirectory);
+  /** Reads the files only if some came, went or changed. One scan at a time; callers share the next one. */
+  rescan(): Promise<void> {
+    if (!this.waiting) {
+      this.waiting = this.idle.then(() => {
+        this.waiting = undefined;
+        return this.scan();
+      });
+      this.idle = this.waiting.catch(() => undefined);
+    }
+    return this.waiting;
+  }
+
+  private async scan(): Promise<void> {
+    const { modelDirectory } = this.config;
+    const listing = await listModelFiles(modelDirectory);
     if (listing === this.listing) return;
+    this.scanned = await scanModels(modelDirectory);
     this.listing = listing;
-    this.scanned = await scanModels(this.config.modelDirectory);
     const { models, rejected } = this.scanned;
     this.logger.log({ event: 'models_scanned', models: models.map(({ info }) => info.id), rejected });
     for (const listener of this.listeners) listener();
@@ -74,23 +91,4 @@ export class ModelInventory implements OnModuleInit, OnApplicationShutdown {
     const { modelDirectory } = this.config;
     throw new PangalacticError('model_not_found', `no model with fingerprint ${fingerprint} in ${modelDirectory}`);
   }
-
-  private scheduleRescan(): void {
-    this.timer = setTimeout(() => {
-      this.rescan()
-        .catch((error: unknown) => this.logger.error({ event: 'model_scan_failed', error: String(error) }))
-        .finally(() => this.scheduleRescan());
-    }, RESCAN_INTERVAL_MS);
-    this.timer.unref();
-  }
-}
-
-/** Names, sizes and times of everything one folder deep: it changes when any model does. */
-async function listFiles(directory: string): Promise<string> {
-  const names = await readdir(directory, { recursive: true }).catch(() => []);
-  const lines = names.sort().map(async (name) => {
-    const stats = await stat(join(directory, name)).catch(() => undefined);
-    return `${name} ${stats?.size} ${stats?.mtimeMs}`;
-  });
-  return (await Promise.all(lines)).join('\n') || 'empty';
 }

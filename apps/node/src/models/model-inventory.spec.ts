@@ -1,11 +1,15 @@
-import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Logger } from '@nestjs/common';
 import { loadNodeConfig } from '@pangalactic/config';
 import { repositoryRoot } from '@pangalactic/contracts';
+import { inspectModel } from '@pangalactic/models';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { headerChunks } from './header-chunks';
 import { ModelInventory } from './model-inventory.service';
+
+Logger.overrideLogger(false);
 
 const MODEL = join(repositoryRoot(), 'models/pangalactic-nano.gguf');
 
@@ -43,6 +47,21 @@ describe('ModelInventory', () => {
     expect(inventory.inventory.rejected[0]?.file).toMatch(/broken\.gguf$/);
   });
 
+  it('names a file whose text no gateway can encode, and serves the others', async () => {
+    await copyFile(MODEL, join(directory, 'nano.gguf'));
+    const other = await readFile(MODEL);
+    const key = 'tokenizer.ggml.model';
+    // Behind the key stand the value's type, 4 bytes, and its length, 8 bytes.
+    expect(other.write('gpt-2', other.indexOf(key) + key.length + 12)).toBe('llama'.length);
+    await writeFile(join(directory, 'other.gguf'), other);
+    await inventory.rescan();
+    expect(inventory.inventory.models.map(({ id }) => id)).toEqual(['nano']);
+    const file = join(directory, 'other.gguf');
+    const reason = `${file}: tokenizer.ggml.model is "gpt-2": allowed: llama`;
+    expect(inventory.inventory.rejected).toEqual([{ file, reason }]);
+    await expect(inspectModel('other', file)).rejects.toMatchObject({ code: 'unsupported_tokenizer' });
+  });
+
   it('looks again before it says that a model is not there', async () => {
     await copyFile(MODEL, join(directory, 'nano.gguf'));
     const other = new ModelInventory(loadNodeConfig({ NODE_MODEL_DIR: directory }));
@@ -50,6 +69,23 @@ describe('ModelInventory', () => {
     const fingerprint = other.inventory.models[0]?.fingerprint ?? '';
     expect((await inventory.locate(fingerprint)).description.layers).toBeGreaterThan(1);
     await expect(inventory.locate('unknown')).rejects.toMatchObject({ code: 'model_not_found' });
+  });
+
+  it('finds a model while another scan is under way', async () => {
+    const fingerprint = (await inspectModel('nano', MODEL)).fingerprint;
+    await copyFile(MODEL, join(directory, 'nano.gguf'));
+    const [, located] = await Promise.all([inventory.rescan(), inventory.locate(fingerprint)]);
+    expect(located.path).toBe(join(directory, 'nano.gguf'));
+    expect(changes).toBe(2);
+  });
+
+  it('scans once for all who ask while a scan is under way', async () => {
+    const first = inventory.rescan();
+    await Promise.resolve();
+    const others = [inventory.rescan(), inventory.rescan()];
+    expect(others[0]).not.toBe(first);
+    expect(others[1]).toBe(others[0]);
+    await Promise.all([first, ...others]);
   });
 
   it('is empty without its directory', async () => {

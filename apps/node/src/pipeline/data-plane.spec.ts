@@ -187,6 +187,20 @@ describe('the data plane of a tail', () => {
     expect(status.fault).toEqual({ stage: 0, nodeId: 'head', reason: 'the connection to it was lost' });
   });
 
+  it('breaks when the head goes on without reading results', async () => {
+    await openResults();
+    await open();
+    await send(start(0, 1));
+    const flood = async () => {
+      for (let id = 1; ; id++) await send(step(id, 0, 1));
+    };
+    // Ends with the hop, which the tail closes.
+    const flooding = flood().catch(() => undefined);
+    expect((await fault()).reason).toMatch(/^step \d+ is beyond the \d+ steps allowed in flight$/);
+    hop.cancel();
+    await flooding;
+  });
+
   it('breaks when the deadline of the results passes', async () => {
     const results = tail.client.results({ pipelineId: 'p1' }, { deadlineMs: 100 });
     await results.next();

@@ -9,6 +9,7 @@ import {
 } from '@pangalactic/contracts';
 import { Backoff, connectNode, type NodeClient, type ServerStream } from '@pangalactic/transport';
 import { HopSender } from './hop-sender';
+import { LoadPatience } from './load-patience';
 import { connectionLost, FaultReport, faultOf } from './pipeline-fault';
 
 /** Of one attempt to open a stream: the peer answers at once or is not ready yet. */
@@ -30,8 +31,10 @@ export interface NeighbourOptions {
   /** The stage that is dialled. */
   readonly stage: number;
   readonly clusterToken: string;
-  /** By then the neighbour must have loaded. */
-  readonly loadDeadlineMs: number;
+  /** A neighbour that makes no progress for this long while it loads is given up. */
+  readonly loadStallMs: number;
+  /** A monotonic clock, in milliseconds. */
+  readonly now: () => number;
 }
 
 /** Another stage of the pipeline, as this one dials it. What goes wrong later is told to `onFailure`, once. */
@@ -50,15 +53,23 @@ export class Neighbour {
     this.client = connectNode(address, { clusterToken: options.clusterToken });
   }
 
-  /** The hop into that stage, open and ready. */
-  openHop(): Promise<HopSender> {
-    return this.untilLoaded(async () => {
+  /**
+   * The hop into that stage, open and ready.
+   * @param onLoading what the stages from there on have loaded so far
+   */
+  openHop(onLoading: (progress: number) => void): Promise<HopSender> {
+    return this.untilLoaded(async (patience) => {
       const channel = this.client.hop();
       const sender = new HopSender(channel);
       this.hop = sender;
       await this.attempt(channel, async () => {
         await sender.open(this.options.spec.id, this.options.stage);
-        const { ready, fault } = await first(channel);
+        const { ready, fault, loading } = await first(channel);
+        if (loading) {
+          patience.progress(loading.progress, this.options.now());
+          onLoading(loading.progress);
+          throw new PangalacticError('model_not_ready', 'it made no progress while loading');
+        }
         if (!ready) throw fault ? new FaultReport(fault) : unexpected('hop');
       });
       // Nothing but a fault follows on a hop.
@@ -92,19 +103,19 @@ export class Neighbour {
     this.client.close();
   }
 
-  private async untilLoaded<T>(open: () => Promise<T>): Promise<T> {
-    const { spec, stage, loadDeadlineMs } = this.options;
+  private async untilLoaded<T>(open: (patience: LoadPatience) => Promise<T>): Promise<T> {
+    const { spec, stage, loadStallMs, now } = this.options;
     const { signal } = this.closing;
-    const deadline = performance.now() + loadDeadlineMs;
+    const patience = new LoadPatience(loadStallMs, now());
     const backoff = new Backoff({ initialMs: 50, maxMs: 1_000, random: Math.random });
     for (;;) {
       try {
-        const opening = open();
+        const opening = open(patience);
         this.stream = opening.catch(() => undefined);
         return await opening;
       } catch (error) {
         const retryable = !(error instanceof FaultReport) && NOT_YET.has(toPangalacticError(error).code);
-        if (signal.aborted || !retryable || performance.now() > deadline) {
+        if (signal.aborted || !retryable || patience.isOver(now())) {
           throw new FaultReport(faultOf(error, spec, stage));
         }
       }

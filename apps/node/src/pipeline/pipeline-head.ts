@@ -62,14 +62,16 @@ export class PipelineHead {
     this.feed();
   }
 
-  /** Never waits: results are read even while a write into the pipeline blocks. */
+  /** Never waits: results are read even while a write into the pipeline blocks. The next step comes before all else. */
   onResult(result: StepResult): void {
     try {
+      const answeredAt = performance.now();
       const events = this.scheduler.onResult(result);
+      const profile = this.profile.answered(result.timings, answeredAt);
       this.watchdog.answered();
-      this.observer.onProfile(this.profile.answered(result.timings, performance.now()));
-      for (const event of events) this.tell(event);
       this.feed();
+      for (const event of events) this.tell(event);
+      this.observer.onProfile(profile);
     } catch (error) {
       this.observer.onFailure(error);
     }

@@ -18,8 +18,8 @@ import { Pipeline } from './pipeline';
 import { stageAssignment } from './stage-assignment';
 import { STEP_DEADLINE, type StepDeadlineOptions } from './step-deadline';
 
-/** Until then every stage of a pipeline must have loaded. */
-const LOAD_DEADLINE_MS = 600_000;
+/** A stage that loads elsewhere without progress is given up after this long, as by the hub. */
+const LOAD_STALL_MS = 600_000;
 /** Sequences that wait for a slot at a head; gateways queue too, and choose where. */
 const QUEUE_LIMIT = 64;
 const SHUTTING_DOWN = 'the node is shutting down';
@@ -116,7 +116,7 @@ export class PipelineRegistry implements OnApplicationShutdown {
       findModel: (fingerprint) => this.inventory.locate(fingerprint),
       provider: this.provider,
       clusterToken: this.config.clusterToken ?? '',
-      loadDeadlineMs: LOAD_DEADLINE_MS,
+      loadStallMs: LOAD_STALL_MS,
       queueLimit: QUEUE_LIMIT,
       stepDeadline: this.stepDeadline,
       onStatus: (pipeline) => this.announce(pipeline),

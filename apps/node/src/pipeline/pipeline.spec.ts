@@ -1,8 +1,10 @@
-import { FinishReason, ShardState } from '@pangalactic/contracts';
+import { FinishReason, PangalacticError, ShardState } from '@pangalactic/contracts';
 import { MockProvider } from '@pangalactic/inference';
 import { until } from '@pangalactic/testing';
+import { type CallOptions, connectNode, type ServerStream } from '@pangalactic/transport';
 import { afterEach, describe, expect, it } from 'vitest';
-import { cachedTokens, complete, failure, firstToken, open } from '../testing/generate';
+import { cachedTokens, complete, failure, firstToken, generateRequest, open } from '../testing/generate';
+import { HeldProvider } from '../testing/held-provider';
 import {
   loadPipeline,
   loadSpecs,
@@ -11,7 +13,7 @@ import {
   type TestNodeOptions,
   untilState,
 } from '../testing/test-node';
-import { TunnelledPipeline } from '../testing/tunnel';
+import { Tunnel, TunnelledPipeline } from '../testing/tunnel';
 
 const { SHARD_STATE_BROKEN, SHARD_STATE_LOADING, SHARD_STATE_READY } = ShardState;
 /** Slow enough to meet a sequence while it runs. */
@@ -127,22 +129,41 @@ describe('Pipeline', () => {
     expect(ids).toHaveLength(3);
   });
 
-  it.each([
-    ['is cancelled', (head: TestNode) => ({ call: open(head, { maxTokens: 200 }), cancel: true })],
-    [
-      'passes its deadline',
-      (head: TestNode) => ({ call: open(head, { maxTokens: 200 }, { deadlineMs: 150 }), cancel: false }),
-    ],
-  ])('frees the slot on every stage when a call %s', async (_case, begin) => {
-    const [head, ...others] = await start(3, { provider: slow });
-    await loadPipeline([head, ...others], { maxSequences: 1 });
-    const { call, cancel } = begin(head);
-    await firstToken(call);
-    expect(headOf(head)?.slotsInUse).toBe(1);
-    if (cancel) call.cancel();
-    else expect(await failure(call)).toMatchObject({ code: 'deadline_exceeded' });
-    await untilIdle(nodes);
-    expect((await complete(head, { maxTokens: 3 })).ids).toHaveLength(3);
+  it.each<[string, CallOptions, (ways: { call: ServerStream<unknown>; tunnel: Tunnel }) => void]>([
+    ['is cancelled', {}, ({ call }) => call.cancel()],
+    ['loses its connection', {}, ({ tunnel }) => tunnel.cut()],
+    ['passes its deadline', { deadlineMs: 2_000 }, () => undefined],
+  ])('frees the slot on every stage within the step that is running when a call %s', async (_case, options, leave) => {
+    const engines: HeldProvider[] = [];
+    const provider = () => {
+      engines.push(new HeldProvider());
+      return engines.at(-1) as HeldProvider;
+    };
+    const all = await start(3, { provider });
+    await loadPipeline(all, { maxSequences: 1 });
+    const tail = engines[2] as HeldProvider;
+    tail.holdAfter(3);
+    const tunnel = await Tunnel.to(all[0].address);
+    const client = connectNode(tunnel.address, { clusterToken: undefined });
+    const call = client.generate(generateRequest({ maxTokens: 200 }), options);
+    const ended = failure(call);
+    await until(() => tail.stepsHeld === 1, { timeoutMs: 5_000, intervalMs: 5, message: 'a step is held at the tail' });
+    expect(headOf(all[0])?.slotsInUse).toBe(1);
+    const begun = engines.map(({ stepsBegun }) => stepsBegun);
+
+    leave({ call, tunnel });
+    expect(await ended).toBeInstanceOf(PangalacticError);
+    await until(() => headOf(all[0])?.runningSequences === 0, {
+      timeoutMs: 5_000,
+      intervalMs: 5,
+      message: 'no sequence',
+    });
+    tail.release();
+    await untilIdle(all);
+    expect(engines.map(({ stepsBegun }) => stepsBegun)).toEqual(begun);
+    expect((await complete(all[0], { maxTokens: 3 })).ids).toHaveLength(3);
+    client.close();
+    tunnel.cut();
   });
 
   it('forgets a sequence that is cancelled while it waits for a slot', async () => {
@@ -260,6 +281,17 @@ describe('Pipeline', () => {
     tail.pipelines.load({ clusterId: 'c', term: 1, pipeline: spec, stage: 1 });
     await untilState(head, 'p1', SHARD_STATE_READY);
     expect((await complete(head, { maxTokens: 2 })).ids).toHaveLength(2);
+  });
+
+  it.each<[string, (node: TestNode) => Promise<unknown>]>([
+    ['is unloaded', (node) => node.pipelines.unload('p1')],
+    ['belongs to a node that shuts down', (node) => node.app.close()],
+  ])('gives up its load when it %s', async (_case, end) => {
+    const [node] = await start(1, { provider: () => new MockProvider({ layerDelayMs: 0, layerLoadMs: 3_600_000 }) });
+    node.pipelines.load({ clusterId: 'c', term: 1, pipeline: await pipelineSpec([node]), stage: 0 });
+    await untilState(node, 'p1', SHARD_STATE_LOADING);
+    await end(node);
+    expect(node.pipelines.statuses()).toEqual([]);
   });
 
   it('breaks while loading when another stage cannot load, with its reason', async () => {

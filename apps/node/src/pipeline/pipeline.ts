@@ -38,7 +38,8 @@ export interface PipelineOptions {
   readonly findModel: (fingerprint: string) => Promise<LocatedModel>;
   readonly provider: InferenceProvider;
   readonly clusterToken: string;
-  readonly loadDeadlineMs: number;
+  /** See NeighbourOptions. */
+  readonly loadStallMs: number;
   /** Sequences that may wait at the head for a slot. */
   readonly queueLimit: number;
   readonly stepDeadline: StepDeadlineOptions;
@@ -62,9 +63,12 @@ export class Pipeline {
 
   private state = ShardState.SHARD_STATE_LOADING;
   private progress = 0;
+  /** Of the stages behind this one, as far as they told. */
+  private progressBehind = 0;
   private fault: PipelineFault | undefined;
   private shard: Shard | undefined;
   private loading: Promise<Shard> | undefined;
+  private readonly givingUp = new AbortController();
   private runner: StageRunner | undefined;
   private endWork: (() => void) | undefined;
   private results: RemoteResults | undefined;
@@ -123,10 +127,11 @@ export class Pipeline {
     }
   }
 
-  /** The hop from the stage before, until the pipeline ends. Throws while the stage is not there yet. */
+  /** The hop from the stage before, until the pipeline ends. A stage that is not there yet says how far it is. */
   async serveHop(channel: Duplex<HopResponse, HopRequest>, receiver: HopReceiver): Promise<void> {
     if (!this.fault) {
-      const runner = this.requireRunner();
+      const { runner } = this;
+      if (!runner) return channel.send({ loading: { progress: this.progress + this.progressBehind } });
       if (this.hopTaken) throw new PangalacticError('invalid_request', `pipeline ${this.id} has its hop already`);
       this.hopTaken = true;
       await channel.send({ ready: {} }).catch(() => undefined);
@@ -174,6 +179,7 @@ export class Pipeline {
     this.end(fault);
     this.head?.fail(brokenError(this.id, fault));
     this.endWork?.();
+    this.givingUp.abort(brokenError(this.id, fault));
     void this.freeMemory();
     this.farewell = Promise.all(this.neighbours.map((neighbour) => neighbour.close(fault)));
     this.options.onStatus(this);
@@ -186,11 +192,11 @@ export class Pipeline {
     if (this.fault) return;
     this.model = description;
     const spec = { modelPath: path, fingerprint, layers: assignment.layers, contextLength, maxSequences };
-    this.loading = provider.load(spec, (fraction) => this.report(fraction));
+    this.loading = provider.load(spec, (fraction) => this.report(fraction), this.givingUp.signal);
     this.shard = await this.loading;
   }
 
-  /** A load that is still running frees what it made once it is done. */
+  /** A load that is still running gives up and frees what it made. */
   private async freeMemory(): Promise<void> {
     await this.loading?.then((shard) => shard.unload()).catch(() => undefined);
   }
@@ -200,7 +206,9 @@ export class Pipeline {
     const { isHead, isTail, stage } = this.assignment;
     const { shard, model } = this;
     if (!shard || !model || this.fault) return;
-    const sink = isTail ? this.resultsSink() : await this.neighbour(stage + 1).openHop();
+    const sink = isTail
+      ? this.resultsSink()
+      : await this.neighbour(stage + 1).openHop((progress) => (this.progressBehind = progress));
     // From here on nothing waits, so that what breaks the pipeline meanwhile meets all of it or none.
     if (this.fault) return;
     this.runner = new StageRunner(shard, sink, {
@@ -241,10 +249,10 @@ export class Pipeline {
   }
 
   private neighbour(stage: number): Neighbour {
-    const { clusterToken, loadDeadlineMs } = this.options;
+    const { clusterToken, loadStallMs } = this.options;
     const { spec } = this.assignment;
     if (this.fault) throw new FaultReport(this.fault);
-    const options = { spec, stage, clusterToken, loadDeadlineMs };
+    const options = { spec, stage, clusterToken, loadStallMs, now: () => performance.now() };
     const neighbour = new Neighbour(options, (error) => this.breakBy(error, stage));
     this.neighbours.push(neighbour);
     return neighbour;

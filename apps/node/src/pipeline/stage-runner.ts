@@ -63,8 +63,9 @@ export class StageRunner {
   }
 
   private async deliver(output: StageOutput): Promise<void> {
+    const sent = this.sink.output(output);
     this.observer.onOutput(output);
-    await this.sink.output(output);
+    await sent;
   }
 
   private forward(work: Promise<void>): void {

@@ -1,5 +1,5 @@
 import type { HeadStep } from '@pangalactic/inference';
-import { StepDeadline } from './step-deadline';
+import { type StepDeadline, type StepLoad, stepLoad } from './step-deadline';
 
 /** A late timer may be our own stall: what arrived meanwhile gets its chance to be read. */
 const GRACE_MS = 250;
@@ -7,12 +7,12 @@ const GRACE_MS = 250;
 interface PendingStep {
   readonly step: HeadStep;
   readonly sentAt: number;
+  readonly load: StepLoad;
 }
 
-/** Watches the oldest step in flight; the clock of each starts when it is sent or, behind another, when that is answered. */
+/** Watches the oldest step in flight: results come in order, so the others cannot have theirs before. */
 export class StepWatchdog {
   private readonly pending: PendingStep[] = [];
-  private lastAnswerAt = 0;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -21,7 +21,8 @@ export class StepWatchdog {
   ) {}
 
   sent(step: HeadStep): void {
-    this.pending.push({ step, sentAt: performance.now() });
+    const load = stepLoad([...this.pending.map((pending) => pending.step), step]);
+    this.pending.push({ step, sentAt: performance.now(), load });
     if (this.pending.length === 1) this.arm();
   }
 
@@ -29,10 +30,7 @@ export class StepWatchdog {
   answered(): void {
     const oldest = this.pending.shift();
     if (!oldest) return;
-    const now = performance.now();
-    const { phase, tokenIds } = oldest.step;
-    this.deadline.observe(phase, tokenIds.length, now - Math.max(oldest.sentAt, this.lastAnswerAt));
-    this.lastAnswerAt = now;
+    this.deadline.observe(oldest.load, performance.now() - oldest.sentAt);
     this.arm();
   }
 
@@ -45,12 +43,13 @@ export class StepWatchdog {
     clearTimeout(this.timer);
     const oldest = this.pending[0];
     if (!oldest) return;
+    const allowedMs = this.deadline.allowedMs(oldest.load);
     const { step, phase, rows, tokenIds } = oldest.step;
-    const allowedMs = this.deadline.allowedMs(phase, tokenIds.length);
     const missed = () =>
       this.onMissed(
         `step ${step} (${phase}, ${rows.length} rows, ${tokenIds.length} tokens) had no result within ${Math.round(allowedMs)} ms`,
       );
-    this.timer = setTimeout(() => (this.timer = setTimeout(missed, GRACE_MS)), allowedMs);
+    const leftMs = Math.max(0, oldest.sentAt + allowedMs - performance.now());
+    this.timer = setTimeout(() => (this.timer = setTimeout(missed, GRACE_MS)), leftMs);
   }
 }

@@ -1,6 +1,7 @@
+import { PREFILL_CHUNK_TOKENS } from '@pangalactic/scheduler';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { chunkSize, largestChunk, PREFILL_CHUNK_TOKENS } from './prompt-chunks';
+import { chunkSize, largestChunk } from './prompt-chunks';
 
 function split(tokens: number, largest: number): number[] {
   const chunks: number[] = [];

@@ -1,5 +1,4 @@
-/** Tokens per prefill step while nobody decodes. The engine is at full speed from 64 on, but each step costs a little. */
-export const PREFILL_CHUNK_TOKENS = 128;
+import { PREFILL_CHUNK_TOKENS } from '@pangalactic/scheduler';
 
 /**
  * Size of the next step when `tokens` tokens are to be fed. It never leaves one token over: attention over a single new

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { describeModel, readGgufHeader } from '@pangalactic/models';
 import { PangalacticError } from '@pangalactic/contracts';
 import type { InferenceProvider, Shard, ShardSpec } from '../inference-provider';
@@ -13,15 +14,20 @@ export class MockProvider implements InferenceProvider {
 
   constructor(private readonly options: MockOptions = { layerDelayMs: 0 }) {}
 
-  async load(spec: ShardSpec, onProgress: (fraction: number) => void): Promise<Shard> {
+  async load(spec: ShardSpec, onProgress: (fraction: number) => void, signal?: AbortSignal): Promise<Shard> {
     const model = describeModel((await readGgufHeader(spec.modelPath)).header);
     const { from, to } = spec.layers;
     if (!(from >= 0 && from < to && to <= model.layers)) {
       throw new PangalacticError('invalid_request', `layers ${from} to ${to}: the model has 0 to ${model.layers}`);
     }
+    for (let layer = from; layer < to; layer++) {
+      if (this.options.layerLoadMs) await delay(this.options.layerLoadMs, undefined, { signal }).catch(() => undefined);
+      signal?.throwIfAborted();
+      onProgress((layer - from + 1) / (to - from));
+    }
+    signal?.throwIfAborted();
     const shard = new MockShard(spec, model, this.options);
     this.shards.add(shard);
-    onProgress(1);
     return shard;
   }
 

@@ -11,6 +11,8 @@ import { mockLogprobs } from './mock-logprobs';
 export interface MockOptions {
   /** Time that each layer of a step takes. */
   readonly layerDelayMs: number;
+  /** Time that each layer takes to load. */
+  readonly layerLoadMs?: number;
   /** Completion index at which every sequence ends with an end-of-generation token; never when undefined. */
   readonly endAtIndex?: number;
 }

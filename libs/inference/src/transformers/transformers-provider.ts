@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import type { InferenceProvider, Shard, ShardSpec } from '../inference-provider';
-import { inPlaceKvWorks } from './engine/self-check';
+import { WeightCache } from './compiler/weight-cache';
+import { inPlaceKvFailure } from './engine/self-check';
 import { WorkerShard } from './worker-shard';
 
 export interface TransformersOptions {
@@ -11,6 +12,8 @@ export interface TransformersOptions {
   /** The compiled engine-worker.js; tests that run from sources name the one in dist/. */
   readonly workerFile?: string;
   readonly onWarning?: (message: string) => void;
+  /** Has the time of every operator written to a JSON file of this prefix when a shard is unloaded. */
+  readonly profilePrefix?: string;
 }
 
 /** Real inference on onnxruntime-node. */
@@ -20,21 +23,27 @@ export class TransformersProvider implements InferenceProvider {
 
   private constructor(
     private readonly options: TransformersOptions,
-    private readonly sentinel: boolean,
+    private readonly inPlace: boolean,
   ) {}
 
-  static async create(options: TransformersOptions): Promise<TransformersProvider> {
-    const sentinel = await inPlaceKvWorks();
-    if (!sentinel) {
-      options.onWarning?.('the in-place KV self-check failed: outputs are copied, decoding is slower at long contexts');
+  static async create(
+    options: TransformersOptions,
+    selfCheck: () => Promise<string | undefined> = inPlaceKvFailure,
+  ): Promise<TransformersProvider> {
+    const failure = await selfCheck();
+    if (failure !== undefined) {
+      options.onWarning?.(
+        `onnxruntime cannot update the KV cache in place (${failure}): it is copied, and decoding is slower at long contexts`,
+      );
     }
-    return new TransformersProvider(options, sentinel);
+    await new WeightCache(options.cacheDir).sweep();
+    return new TransformersProvider(options, failure === undefined);
   }
 
-  async load(spec: ShardSpec, onProgress: (fraction: number) => void): Promise<Shard> {
-    const { threads, cacheDir, workerFile = join(__dirname, 'engine-worker.js') } = this.options;
-    const options = { threads, cacheDir: resolve(cacheDir), sentinel: this.sentinel };
-    const shard = await WorkerShard.start(workerFile, spec, options, onProgress);
+  async load(spec: ShardSpec, onProgress: (fraction: number) => void, signal?: AbortSignal): Promise<Shard> {
+    const { threads, cacheDir, profilePrefix, workerFile = join(__dirname, 'engine-worker.js') } = this.options;
+    const options = { threads, cacheDir: resolve(cacheDir), inPlace: this.inPlace, profilePrefix };
+    const shard = await WorkerShard.start(workerFile, { spec, options }, onProgress, signal);
     this.shards.add(shard);
     void shard.exited.then(() => this.shards.delete(shard));
     return shard;

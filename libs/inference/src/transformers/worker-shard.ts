@@ -1,7 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { PangalacticError } from '@pangalactic/contracts';
-import type { Shard, ShardSpec, SlotCommand, StepInput, StepOutput } from '../inference-provider';
-import type { EngineOptions } from './engine/shard-engine';
+import type { Shard, SlotCommand, StepInput, StepOutput } from '../inference-provider';
 import { deserialiseError, type FromWorker, type ToWorker, type WorkerInput } from './worker-protocol';
 
 interface PendingStep {
@@ -25,29 +24,35 @@ export class WorkerShard implements Shard {
   /** @param workerFile the compiled engine-worker.js */
   static start(
     workerFile: string,
-    spec: ShardSpec,
-    options: EngineOptions,
+    input: WorkerInput,
     onProgress: (fraction: number) => void,
+    signal?: AbortSignal,
   ): Promise<WorkerShard> {
-    const input: WorkerInput = { spec, options };
+    if (signal?.aborted) return Promise.reject(signal.reason as Error);
     const worker = new Worker(workerFile, { workerData: input });
     const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
-    return new Promise((resolve, reject) => {
+    const giveUp = () => worker.postMessage({ kind: 'close' } satisfies ToWorker);
+    signal?.addEventListener('abort', giveUp, { once: true });
+    const started = new Promise<WorkerShard>((resolve, reject) => {
       let shard: WorkerShard | undefined;
-      const fail = (reason: string, cause?: unknown) => {
-        const error = new PangalacticError('internal_error', reason, { cause });
-        if (shard) shard.fail(error);
-        else reject(error);
-      };
+      let failure: PangalacticError | undefined;
       worker.on('message', (message: FromWorker) => {
         if (message.kind === 'progress') onProgress(message.fraction);
-        else if (message.kind === 'failed') reject(deserialiseError(message.error));
-        else if (message.kind === 'loaded') resolve((shard = new WorkerShard(worker, exited, message.memoryBytes)));
-        else shard?.settle(message);
+        else if (message.kind === 'failed') failure = deserialiseError(message.error);
+        else if (message.kind !== 'loaded') shard?.settle(message);
+        // One that was given up at the last moment closes all the same.
+        else if (!signal?.aborted) resolve((shard = new WorkerShard(worker, exited, message.memoryBytes)));
       });
-      worker.on('error', (error) => fail(`the engine worker failed: ${error.message}`, error));
-      worker.on('exit', (code) => fail(`the engine worker ended with code ${code}`));
+      worker.on('error', (cause) => {
+        failure = new PangalacticError('internal_error', `the engine worker failed: ${cause.message}`, { cause });
+      });
+      worker.on('exit', (code) => {
+        failure ??= new PangalacticError('internal_error', `the engine worker ended with code ${code}`);
+        if (shard) shard.fail(failure);
+        else reject(signal?.aborted ? (signal.reason as Error) : failure);
+      });
     });
+    return started.finally(() => signal?.removeEventListener('abort', giveUp));
   }
 
   apply(command: SlotCommand): void {
@@ -58,11 +63,9 @@ export class WorkerShard implements Shard {
   run(step: StepInput): Promise<StepOutput> {
     if (this.gone) return Promise.reject(this.gone);
     const id = this.nextId++;
-    const hidden = step.hidden && ownBuffer(step.hidden);
-    const message: ToWorker = { kind: 'run', id, step: { ...step, ...(hidden && { hidden }) } };
     return new Promise((resolve, reject) => {
       this.pending.set(id, { resolve, reject });
-      this.post(message, hidden ? [hidden.buffer] : []);
+      this.post({ kind: 'run', id, step: step.hidden ? { ...step, hidden: compact(step.hidden) } : step });
     });
   }
 
@@ -75,8 +78,8 @@ export class WorkerShard implements Shard {
     await this.exited;
   }
 
-  private post(message: ToWorker, transfer: ArrayBuffer[] = []): void {
-    this.worker.postMessage(message, transfer);
+  private post(message: ToWorker): void {
+    this.worker.postMessage(message);
   }
 
   private settle(message: Extract<FromWorker, { kind: 'output' | 'error' }>): void {
@@ -93,8 +96,10 @@ export class WorkerShard implements Shard {
   }
 }
 
-/** The values in a buffer of their own, which may be transferred: a view into a network buffer must not take that along. */
-function ownBuffer(values: Float32Array): Float32Array<ArrayBuffer> {
-  const whole = values.byteLength === values.buffer.byteLength && values.buffer instanceof ArrayBuffer;
-  return whole ? (values as Float32Array<ArrayBuffer>) : values.slice();
+/**
+ * A message copies the whole buffer behind a view: a view into a network buffer must not take that along. It is copied
+ * and not transferred, which takes longer for the 8 KiB of a decode step and is nothing beside the compute of a chunk.
+ */
+function compact(values: Float32Array): Float32Array {
+  return values.byteLength === values.buffer.byteLength ? values : values.slice();
 }

@@ -98,6 +98,15 @@ describe('describeModel', () => {
     );
   });
 
+  it.each([
+    ['another tokenizer', 'gpt2', 'tokenizer.ggml.model is "gpt2": allowed: llama'],
+    ['no tokenizer', undefined, 'tokenizer.ggml.model is missing: allowed: llama'],
+  ])('does not support %s', (_name, model, message) => {
+    expect(() => describeModel(withMetadata({ 'tokenizer.ggml.model': model }))).toThrow(
+      expect.objectContaining({ code: 'unsupported_tokenizer', message }),
+    );
+  });
+
   it.each<[string, GgufHeader, string]>([
     ['a matrix', withTensor('blk.3.attn_v.weight', { type: GgmlType.Q6_K }), 'F32, F16, Q8_0, Q4_0'],
     ['the embedding', withTensor('token_embd.weight', { type: GgmlType.BF16 }), 'F32, F16, Q8_0, Q4_0'],
@@ -124,6 +133,7 @@ describe('describeModel', () => {
     ['endless layers', withMetadata({ 'llama.block_count': 4e9 }), 'tensor "blk.8.attn_norm.weight" is missing'],
     ['a wrong shape', withTensor('blk.0.attn_k.weight', { shape: [192, 192] }), 'has shape [192, 192], expected [192, 64]'],
     ['a wrong rank', withTensor('output_norm.weight', { shape: [192, 1] }), 'has shape [192, 1], expected [192]'],
+    ['no vocabulary', withMetadata({ 'tokenizer.ggml.tokens': undefined }), 'tokenizer.ggml.tokens is missing'],
     ['a wrong vocabulary', withMetadata({ 'tokenizer.ggml.tokens': ['a'] }), 'expected [192, 1]'],
   ])('finds a file with %s corrupt', (_name, header, message) => {
     expect(() => describeModel(header)).toThrow(
@@ -151,15 +161,13 @@ describe('special tokens', () => {
     expect(describeModel(header).endOfGenerationIds).toEqual([5, 7, 90, 100]);
   });
 
-  it('are absent where their id is none of the vocabulary', () => {
-    const none = { 'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.tokens': renamed({ 2: 'x' }) };
+  it('have defaults where their id is none of the vocabulary', () => {
     for (const id of [-1, 2048, 2 ** 32 - 1, 1.5]) {
-      const changes = { ...none, 'tokenizer.ggml.bos_token_id': id, 'tokenizer.ggml.add_bos_token': true };
+      const changes = { 'tokenizer.ggml.bos_token_id': id, 'tokenizer.ggml.tokens': renamed({ 2: 'x' }) };
       const model = describeModel(
         withMetadata({ ...changes, 'tokenizer.ggml.eos_token_id': id, 'tokenizer.ggml.eot_token_id': id }),
       );
-      expect(model).toMatchObject({ addBos: false, endOfGenerationIds: [] });
-      expect(model.bosId).toBeUndefined();
+      expect(model).toMatchObject({ bosId: 1, endOfGenerationIds: [2] });
     }
   });
 

@@ -4,7 +4,7 @@ import { describeTypes, type GgmlType, ggmlTypeLayout, MATRIX_TYPES, NORM_TYPES 
 import type { GgufHeader, GgufTensor } from '../gguf/gguf-header';
 import { MetadataReader, required } from '../gguf/metadata-reader';
 import { allTensors, type ExpectedTensor, type LlamaShape, OUTPUT_HEAD } from './model-tensors';
-import { readSpecialTokens, type SpecialTokens } from './special-tokens';
+import { demandSentencePiece, readSpecialTokens, type SpecialTokens } from './special-tokens';
 
 export interface ModelDescription extends LlamaShape, SpecialTokens {
   readonly architecture: 'llama';
@@ -22,13 +22,15 @@ const HEAD_SIZE_STEP = 16;
 
 /**
  * What the engine needs to know of a model, after proof that the file has all of it: every tensor, each with the right
- * shape and a type the engine computes with, and nothing that the engine would have to leave out.
+ * shape and a type the engine computes with, nothing that the engine would have to leave out, and a vocabulary that the
+ * gateways can encode with.
  */
 export function describeModel(header: GgufHeader): ModelDescription {
   const metadata = new MetadataReader(header.metadata);
   const architecture = required(metadata.string('general.architecture'), 'general.architecture');
   if (architecture !== 'llama') throw unsupported(`architecture ${quote(architecture)}: allowed: llama`);
   refuseVariants(metadata);
+  demandSentencePiece(metadata);
 
   const shape = readShape(metadata, header.tensors.has(OUTPUT_HEAD));
   const ropeDimensions = metadata.count('llama.rope.dimension_count') ?? shape.headSize;
@@ -91,7 +93,7 @@ function readShape(metadata: MetadataReader, hasOutputHead: boolean): LlamaShape
     heads,
     kvHeads,
     headSize,
-    vocabSize: metadata.strings('tokenizer.ggml.tokens')?.length ?? count('llama.vocab_size'),
+    vocabSize: required(metadata.strings('tokenizer.ggml.tokens'), 'tokenizer.ggml.tokens').length,
     tiedEmbeddings: !hasOutputHead,
   };
 }

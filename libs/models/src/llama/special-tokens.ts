@@ -1,3 +1,5 @@
+import { PangalacticError } from '@pangalactic/contracts';
+import { quote } from '../gguf/errors';
 import type { MetadataReader } from '../gguf/metadata-reader';
 
 export interface SpecialTokens {
@@ -37,11 +39,18 @@ export const END_OF_GENERATION_TEXTS: ReadonlySet<string> = new Set([
   '[e~[',
 ]);
 
+/** The one kind of vocabulary that text can be encoded with. @throws PangalacticError `unsupported_tokenizer` */
+export function demandSentencePiece(metadata: MetadataReader): void {
+  const model = metadata.string('tokenizer.ggml.model');
+  if (model === 'llama') return;
+  const found = model === undefined ? 'is missing' : `is ${quote(model)}`;
+  throw new PangalacticError('unsupported_tokenizer', `tokenizer.ggml.model ${found}: allowed: llama`);
+}
+
 /** What llama.cpp assumes of a SentencePiece vocabulary whose metadata says nothing. */
 const SENTENCEPIECE_DEFAULTS = { bosId: 1, eosId: 2 };
 
 export function readSpecialTokens(metadata: MetadataReader, vocabSize: number): SpecialTokens {
-  const sentencePiece = metadata.string('tokenizer.ggml.model') === 'llama';
   // Converters write -1 for "none": an id outside the vocabulary counts as absent.
   const tokenId = (name: string, fallback?: number): number | undefined => {
     const id = metadata.number(`tokenizer.ggml.${name}_token_id`);
@@ -53,13 +62,13 @@ export function readSpecialTokens(metadata: MetadataReader, vocabSize: number): 
   for (const [index, text] of (metadata.strings('tokenizer.ggml.tokens') ?? []).entries()) {
     if (END_OF_GENERATION_TEXTS.has(text)) ends.add(index);
   }
-  const eosId = tokenId('eos', sentencePiece ? SENTENCEPIECE_DEFAULTS.eosId : undefined);
+  const eosId = tokenId('eos', SENTENCEPIECE_DEFAULTS.eosId);
   for (const id of [eosId, tokenId('eot'), tokenId('eom')]) if (id !== undefined) ends.add(id);
 
-  const bosId = tokenId('bos', sentencePiece ? SENTENCEPIECE_DEFAULTS.bosId : undefined);
+  const bosId = tokenId('bos', SENTENCEPIECE_DEFAULTS.bosId);
   return {
     ...(bosId === undefined ? {} : { bosId }),
-    addBos: bosId !== undefined && (metadata.boolean('tokenizer.ggml.add_bos_token') ?? sentencePiece),
+    addBos: bosId !== undefined && (metadata.boolean('tokenizer.ggml.add_bos_token') ?? true),
     endOfGenerationIds: [...ends].sort((a, b) => a - b),
   };
 }

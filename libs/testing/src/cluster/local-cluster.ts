@@ -13,6 +13,8 @@ export interface StartOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (message: string) => void;
+  /** Called for each node that was started: the caller starts it again when it ends, so that this is no failure. */
+  readonly superviseNode?: (name: string) => void;
 }
 
 /** A failure of one process, with the file that tells more. */
@@ -23,6 +25,13 @@ export class ProcessFailure extends Error {
     readonly logPath: string,
   ) {
     super(message);
+  }
+
+  /** A process that refuses its configuration says why in its last line. */
+  static ofEnded(process: AppProcess, exit: ProcessExit): ProcessFailure {
+    const lastLine = process.logs().trimEnd().split('\n').at(-1);
+    const reason = lastLine ? `: ${lastLine}` : '';
+    return new ProcessFailure(`${process.name} ${describeExit(exit)}${reason}`, process.logPath);
   }
 }
 
@@ -65,7 +74,7 @@ export class LocalCluster {
   }
 
   /** Starts everything and waits until the model answers through the gateway. */
-  async startAll({ timeoutMs, signal, onProgress = () => undefined }: StartOptions): Promise<void> {
+  async startAll({ timeoutMs, signal, onProgress = () => undefined, superviseNode }: StartOptions): Promise<void> {
     const start = (name: string) => onProgress(`${name} started (process ${this.start(name).pid})`);
     start('hub');
     await this.untilOrProcessEnds(
@@ -74,19 +83,26 @@ export class LocalCluster {
       () => 'the hub is ready',
       signal,
     );
-    for (const name of [...this.nodeNames, 'gateway']) start(name);
-    await this.untilServing(timeoutMs, signal);
+    for (const name of this.nodeNames) {
+      start(name);
+      superviseNode?.(name);
+    }
+    start('gateway');
+    await this.untilServing(timeoutMs, signal, superviseNode ? this.nodeNames : []);
   }
 
-  /** Waits until a pipeline is READY and the gateway says so too. */
-  async untilServing(timeoutMs: number, signal?: AbortSignal): Promise<void> {
+  /**
+   * Waits until a pipeline is READY and the gateway says so too.
+   * @param supervised processes that may end meanwhile
+   */
+  async untilServing(timeoutMs: number, signal?: AbortSignal, supervised: readonly string[] = []): Promise<void> {
     let seen = 'the hub has not answered';
     const isServing = async () => {
       const view = await this.view();
       seen = describeProgress(view);
       return readyPipeline(view) !== undefined && (await this.isReady('gateway'));
     };
-    await this.untilOrProcessEnds(isServing, timeoutMs, () => `a pipeline is READY (${seen})`, signal);
+    await this.untilOrProcessEnds(isServing, timeoutMs, () => `a pipeline is READY (${seen})`, signal, supervised);
   }
 
   view(): Promise<GetClusterResponse> {
@@ -115,11 +131,13 @@ export class LocalCluster {
     timeoutMs: number,
     message: () => string,
     signal?: AbortSignal,
+    supervised: readonly string[] = [],
   ): Promise<void> {
-    const ended = () => [...this.processes.values()].find((process) => process.ended);
+    const watched = () => [...this.processes.values()].filter(({ name }) => !supervised.includes(name));
+    const ended = () => watched().find((process) => process.ended);
     await until(async () => ended() ?? (await condition()), { timeoutMs, message, intervalMs: POLL_MS, signal });
     const failed = ended();
-    if (failed?.ended) throw new ProcessFailure(`${failed.name} ${describeEnd(failed, failed.ended)}`, failed.logPath);
+    if (failed?.ended) throw ProcessFailure.ofEnded(failed, failed.ended);
   }
 }
 
@@ -133,10 +151,4 @@ function describeProgress({ nodes, pipelines, deployments }: GetClusterResponse)
     waitingFor ? `${modelId} waits for ${waitingFor}` : [],
   );
   return [`${nodes.length} nodes registered`, ...states, ...waiting].join('; ');
-}
-
-/** A process that refuses its configuration says why in its last line. */
-function describeEnd(process: AppProcess, exit: ProcessExit): string {
-  const lastLine = process.logs().trimEnd().split('\n').at(-1);
-  return lastLine ? `${describeExit(exit)}: ${lastLine}` : describeExit(exit);
 }

@@ -6,23 +6,27 @@ export interface ChatMessage {
   readonly content: string;
 }
 
+/** As OpenAI has it: a template takes microseconds for each. */
+const MAX_MESSAGES = 2048;
 const SUPPORTED_ROLES = ['system', 'developer', 'user', 'assistant'] as const;
 const UNSUPPORTED_ROLES = ['tool', 'function'] as const;
 const ROLES = [...SUPPORTED_ROLES, ...UNSUPPORTED_ROLES];
 const ALLOWED_CONTENT = 'a string or a list of text parts such as {"type": "text", "text": "Hello"}';
 
+const message = z.looseObject(
+  {
+    role: z.enum(ROLES, `one of ${SUPPORTED_ROLES.map((role) => `"${role}"`).join(', ')}`),
+    content: z.unknown().optional(),
+  },
+  'an object with "role" and "content"',
+);
+
+/** Counted before they are looked at. */
 export const messagesField = z
-  .array(
-    z.looseObject(
-      {
-        role: z.enum(ROLES, `one of ${SUPPORTED_ROLES.map((role) => `"${role}"`).join(', ')}`),
-        content: z.unknown().optional(),
-      },
-      'an object with "role" and "content"',
-    ),
-    'a list of messages',
-  )
-  .min(1, 'a list of at least one message');
+  .array(z.unknown(), 'a list of messages')
+  .min(1, 'a list of at least one message')
+  .max(MAX_MESSAGES, `a list of at most ${MAX_MESSAGES} messages`)
+  .pipe(z.array(message));
 
 export function chatMessages(messages: z.output<typeof messagesField>): ChatMessage[] {
   return messages.map((message, index) => {

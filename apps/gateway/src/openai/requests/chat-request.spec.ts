@@ -258,6 +258,14 @@ describe('parseChatRequest', () => {
     ]);
   });
 
+  it('counts messages before it looks at them', () => {
+    expect(failure(() => parse({ messages: Array(2049).fill(7) }))).toEqual([
+      'invalid_request',
+      'messages',
+      expect.stringMatching(/^'messages' must be a list of at most 2048 messages, not \[7,7,/),
+    ]);
+  });
+
   it('shortens long values in its messages', () => {
     const [, , message] = failure(() => parse({ temperature: 'x'.repeat(10_000) })) as [string, string, string];
     expect(message.length).toBeLessThan(200);

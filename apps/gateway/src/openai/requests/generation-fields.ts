@@ -25,6 +25,8 @@ export interface GenerationOptions {
 
 const ALLOWED_STOP = `a string of 1 to ${MAX_STOP_CHARACTERS} characters or a list of up to ${MAX_STOP_STRINGS} of them`;
 const stopString = z.string().min(1).max(MAX_STOP_CHARACTERS);
+/** Counted before they are looked at. */
+const stopStrings = z.array(z.unknown()).max(MAX_STOP_STRINGS).pipe(z.array(stopString));
 const maxTokens = z.int('a whole number of at least 1').min(1, 'a whole number of at least 1').nullish();
 
 /** OpenAI's clients send null for "not set", so every optional field takes it. */
@@ -34,9 +36,7 @@ export const generationFields = {
   n: z.int(ALLOWED_CHOICES).min(1, ALLOWED_CHOICES).max(MAX_CHOICES, ALLOWED_CHOICES).nullish(),
   max_tokens: maxTokens,
   max_completion_tokens: maxTokens,
-  stop: z
-    .union([stopString.transform((stop) => [stop]), z.array(stopString).max(MAX_STOP_STRINGS)], ALLOWED_STOP)
-    .nullish(),
+  stop: z.union([stopString.transform((stop) => [stop]), stopStrings], ALLOWED_STOP).nullish(),
   seed: z
     .number('a whole number')
     .refine((value) => Number.isInteger(value), 'a whole number')

@@ -46,6 +46,31 @@ function valueAt(body: unknown, path: readonly PropertyKey[]): unknown {
 }
 
 function shorten(value: unknown): string {
-  const text = JSON.stringify(value);
-  return text.length <= MAX_SHOWN_CHARACTERS ? text : `${text.slice(0, MAX_SHOWN_CHARACTERS)}...`;
+  let text = '';
+  for (const piece of jsonPieces(value)) {
+    text += piece;
+    if (text.length > MAX_SHOWN_CHARACTERS) return `${text.slice(0, MAX_SHOWN_CHARACTERS)}...`;
+  }
+  return text;
+}
+
+/** JSON, written only as far as it is read: values may be too large, or nested too deeply, for `JSON.stringify`. */
+function* jsonPieces(value: unknown): Generator<string, void, undefined> {
+  if (Array.isArray(value)) {
+    yield '[';
+    for (const [index, element] of value.entries()) {
+      if (index > 0) yield ',';
+      yield* jsonPieces(element);
+    }
+    yield ']';
+  } else if (isObject(value)) {
+    yield '{';
+    for (const [index, [key, member]] of Object.entries(value).entries()) {
+      yield `${index > 0 ? ',' : ''}${JSON.stringify(key.slice(0, MAX_SHOWN_CHARACTERS))}:`;
+      yield* jsonPieces(member);
+    }
+    yield '}';
+  } else {
+    yield JSON.stringify(typeof value === 'string' ? value.slice(0, MAX_SHOWN_CHARACTERS) : value);
+  }
 }

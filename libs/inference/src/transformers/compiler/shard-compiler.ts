@@ -1,8 +1,10 @@
+import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LayerRange } from '@pangalactic/contracts';
 import type { GgufFile, ModelDescription } from '@pangalactic/models';
 import { buildShardGraph } from './shard-graph';
-import { ensureWeightFile } from './weight-file';
+import type { WeightCache } from './weight-cache';
+import { writeWeights } from './weight-file';
 import { layerWeightPlan, outputWeightPlan, type WeightPlan } from './weight-plan';
 
 /** Raised when the packing or its layout changes, so that old caches are not read. */
@@ -15,24 +17,24 @@ export interface CompileOptions {
   readonly layers: LayerRange;
   readonly positions: number;
   readonly sentinel: boolean;
-  readonly cacheDir: string;
+  readonly cache: WeightCache;
   readonly onProgress: (fraction: number) => void;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface CompiledShard {
   readonly graph: Uint8Array;
   readonly weightFolder: string;
-  /** Packed weights of the range, and of the output head on the tail. */
-  readonly weightBytes: number;
 }
 
 /**
  * Turns a layer range of a GGUF file into an ONNX graph and packed weight files, reading only the range's tensors. Files
- * are per layer and named by the model's fingerprint: another range of the same model finds its layers again.
+ * are per layer and named by the model's fingerprint: another range of the same model finds its layers again, and so does
+ * the next load after one that was given up.
  */
 export async function compileShard(options: CompileOptions): Promise<CompiledShard> {
-  const { model, description, fingerprint, layers, positions, sentinel, cacheDir, onProgress } = options;
-  const weightFolder = join(cacheDir, `${fingerprint}-v${PACKING_VERSION}`);
+  const { model, description, fingerprint, layers, positions, sentinel, cache, onProgress, signal } = options;
+  const weightFolder = cache.folder(fingerprint, PACKING_VERSION);
   const layerPlans = Array.from({ length: layers.to - layers.from }, (_, index) =>
     layerWeightPlan(model.header, layers.from + index),
   );
@@ -42,10 +44,12 @@ export async function compileShard(options: CompileOptions): Promise<CompiledSha
 
   let done = 0;
   for (const plan of plans) {
-    await ensureWeightFile(model, plan, weightFolder, description.headSize);
+    signal?.throwIfAborted();
+    const write = (file: FileHandle) => writeWeights(model, plan, file, { headSize: description.headSize, signal });
+    await cache.ensure(join(weightFolder, plan.file), plan.bytes, write);
     done += plan.bytes;
     onProgress(done / weightBytes);
   }
   const graph = buildShardGraph({ model: description, layers, layerPlans, outputPlan, positions, sentinel });
-  return { graph, weightFolder, weightBytes };
+  return { graph, weightFolder };
 }

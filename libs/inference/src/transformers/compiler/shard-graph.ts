@@ -49,7 +49,7 @@ export interface ShardGraphOptions {
   readonly outputPlan: OutputWeightPlan | undefined;
   /** Rows of the rotary tables: the KV positions of a slot. */
   readonly positions: number;
-  /** See InPlaceSession. */
+  /** See graph-session.ts. */
   readonly sentinel: boolean;
 }
 

@@ -1,65 +1,58 @@
-import { randomUUID } from 'node:crypto';
-import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import type { FileHandle } from 'node:fs/promises';
 import type { GgufFile } from '@pangalactic/models';
 import { type Linear, quantsName, scalesName, type WeightPlan } from './weight-plan';
 import { packQ4, packQ8, unpackFloats, unpermuteRotaryRows } from './weight-packing';
 
-/**
- * Writes a plan's packed weights unless the folder holds them already. Written beside and renamed, so that several
- * processes may share a cache and a crash leaves no half file.
- */
-export async function ensureWeightFile(
-  model: GgufFile,
-  plan: WeightPlan,
-  folder: string,
-  headSize: number,
-): Promise<void> {
-  const path = join(folder, plan.file);
-  if (await hasSize(path, plan.bytes)) return;
-  await mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.${randomUUID()}.tmp`;
-  try {
-    const handle = await open(temporary, 'wx');
-    try {
-      await writePlan(model, plan, handle, headSize);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
+/** One call of the operating system writes at most 2 GiB, and Node refuses more. */
+const WRITE_BYTES = 2 ** 30;
+
+export interface PackingOptions {
+  readonly headSize: number;
+  /** Gives up between two tensors, with its reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
-async function writePlan(model: GgufFile, plan: WeightPlan, handle: FileHandle, headSize: number): Promise<void> {
+/** Packs a plan's weights into a new file. */
+export async function writeWeights(
+  model: GgufFile,
+  plan: WeightPlan,
+  handle: FileHandle,
+  { headSize, signal }: PackingOptions,
+): Promise<void> {
+  const read = (name: string): Promise<Uint8Array> => {
+    signal?.throwIfAborted();
+    return model.readTensor(name);
+  };
   const write = async (name: string, data: Uint8Array | Float32Array, skip = 0) => {
-    const { offset } = plan.packed.get(name)!;
-    await handle.write(
-      new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
-      0,
-      data.byteLength,
-      offset + skip,
-    );
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    await writeAt(handle, bytes, plan.packed.get(name)!.offset + skip);
   };
   for (const { name, tensor } of plan.vectors) {
-    await write(name, unpackFloats(tensor.type, await model.readTensor(tensor.name)));
+    await write(name, unpackFloats(tensor.type, await read(tensor.name)));
   }
-  for (const linear of plan.linears) await writeLinear(model, linear, headSize, write);
+  for (const linear of plan.linears) await writeLinear(linear, headSize, read, write);
+}
+
+/** All of the bytes: a full disk, for one, may take a part before it fails. */
+export async function writeAt(handle: Pick<FileHandle, 'write'>, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    const length = Math.min(bytes.length - done, WRITE_BYTES);
+    const { bytesWritten } = await handle.write(bytes, done, length, position + done);
+    if (bytesWritten === 0) throw new Error(`the file takes no more bytes at ${position + done}`);
+    done += bytesWritten;
+  }
 }
 
 async function writeLinear(
-  model: GgufFile,
   linear: Linear,
   headSize: number,
+  read: (tensor: string) => Promise<Uint8Array>,
   write: (name: string, data: Uint8Array | Float32Array, skip: number) => Promise<void>,
 ): Promise<void> {
   let quantBytes = 0;
   let floatBytes = 0;
   for (const { tensor, rotary } of linear.sources) {
-    const stored: Uint8Array = await model.readTensor(tensor.name);
+    const stored = await read(tensor.name);
     const raw = rotary ? unpermuteRotaryRows(stored, stored.length / tensor.shape[1]!, headSize) : stored;
     if (linear.format === 'fp32') {
       const floats = unpackFloats(tensor.type, raw);
@@ -72,13 +65,5 @@ async function writeLinear(
       quantBytes += quants.byteLength;
       floatBytes += scales.byteLength;
     }
-  }
-}
-
-async function hasSize(path: string, bytes: number): Promise<boolean> {
-  try {
-    return (await stat(path)).size === bytes;
-  } catch {
-    return false;
   }
 }

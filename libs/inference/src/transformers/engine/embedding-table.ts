@@ -12,10 +12,6 @@ export class EmbeddingTable {
     return new EmbeddingTable(tensor, await model.readTensor(tensor.name));
   }
 
-  get bytes(): number {
-    return this.raw.byteLength;
-  }
-
   /** @returns [tokens, hidden] float32 */
   lookUp(tokenIds: Uint32Array): Float32Array {
     const hiddenSize = this.tensor.shape[0]!;

@@ -1,6 +1,7 @@
-import type { LayerRange } from '@pangalactic/contracts';
-import { Tensor } from '../onnxruntime';
+import type { LayerRange, Row } from '@pangalactic/contracts';
 import { kvNames } from '../compiler/shard-graph';
+import { Tensor } from '../onnxruntime';
+import type { NamedTensors } from './graph-session';
 
 interface KvShape {
   readonly slots: number;
@@ -10,14 +11,26 @@ interface KvShape {
   readonly headSize: number;
 }
 
+/** Keys or values of one layer. */
+interface Cache {
+  readonly past: string;
+  readonly present: string;
+  readonly values: Float32Array;
+}
+
+/** Neighbouring slots under the names of the graph's inputs and, the same tensors, of its outputs. */
+export interface KvTensors {
+  readonly past: NamedTensors;
+  readonly present: NamedTensors;
+}
+
 /**
  * The KV cache of a shard: for each layer one array for keys and one for values, [slots, kvHeads, positions, headSize]
- * float32. The engine writes into it in place, so a slot never moves.
+ * float32. A run reads and writes the same memory, so a slot never moves.
  */
 export class KvArena {
-  private readonly arrays = new Map<string, Float32Array>();
-  private readonly feedsByRange = new Map<number, Record<string, Tensor>>();
-  readonly bytes: number;
+  private readonly caches: Cache[] = [];
+  private readonly tensorsByRange = new Map<number, KvTensors>();
 
   constructor(
     layers: LayerRange,
@@ -25,39 +38,54 @@ export class KvArena {
   ) {
     const floats = shape.slots * this.slotFloats;
     for (let layer = layers.from; layer < layers.to; layer++) {
-      const { pastKey, pastValue } = kvNames(layer);
-      this.arrays.set(pastKey, new Float32Array(floats));
-      this.arrays.set(pastValue, new Float32Array(floats));
+      const { pastKey, pastValue, presentKey, presentValue } = kvNames(layer);
+      this.caches.push({ past: pastKey, present: presentKey, values: new Float32Array(floats) });
+      this.caches.push({ past: pastValue, present: presentValue, values: new Float32Array(floats) });
     }
-    this.bytes = this.arrays.size * floats * 4;
   }
 
-  /** Tensors over `count` neighbouring slots, keyed by the graph's input names. Made once for each range. */
-  feeds(firstSlot: number, count: number): Record<string, Tensor> {
+  /** Of `count` neighbouring slots. Made once for each range. */
+  tensors(firstSlot: number, count: number): KvTensors {
     const key = firstSlot * this.shape.slots + count - 1;
-    let feeds = this.feedsByRange.get(key);
-    if (!feeds) {
+    let tensors = this.tensorsByRange.get(key);
+    if (!tensors) {
       const { kvHeads, positions, headSize } = this.shape;
       const [from, to] = [firstSlot * this.slotFloats, (firstSlot + count) * this.slotFloats];
-      feeds = Object.fromEntries(
-        [...this.arrays].map(([name, array]) => [
-          name,
-          new Tensor('float32', array.subarray(from, to), [count, kvHeads, positions, headSize]),
-        ]),
-      );
-      this.feedsByRange.set(key, feeds);
+      tensors = { past: {}, present: {} };
+      for (const { past, present, values } of this.caches) {
+        const tensor = new Tensor('float32', values.subarray(from, to), [count, kvHeads, positions, headSize]);
+        tensors.past[past] = tensor;
+        tensors.present[present] = tensor;
+      }
+      this.tensorsByRange.set(key, tensors);
     }
-    return feeds;
+    return tensors;
+  }
+
+  /** Takes the positions that a run computed for these rows, unless it wrote them in place. */
+  store(rows: readonly Row[], present: NamedTensors, firstSlot: number): void {
+    const { kvHeads, positions, headSize } = this.shape;
+    for (const { present: name, values } of this.caches) {
+      const computed = present[name]!.data as Float32Array;
+      if (computed.buffer === values.buffer) return;
+      for (const { slot, start, count } of rows) {
+        for (let head = 0; head < kvHeads; head++) {
+          const to = slot * this.slotFloats + (head * positions + start) * headSize;
+          const from = to - firstSlot * this.slotFloats;
+          values.set(computed.subarray(from, from + count * headSize), to);
+        }
+      }
+    }
   }
 
   /** Copies the first `count` positions of a slot to another. */
   copy(fromSlot: number, toSlot: number, count: number): void {
     const { kvHeads, positions, headSize } = this.shape;
-    for (const array of this.arrays.values()) {
+    for (const { values } of this.caches) {
       for (let head = 0; head < kvHeads; head++) {
         const from = fromSlot * this.slotFloats + head * positions * headSize;
         const to = toSlot * this.slotFloats + head * positions * headSize;
-        array.copyWithin(to, from, from + count * headSize);
+        values.copyWithin(to, from, from + count * headSize);
       }
     }
   }
@@ -68,11 +96,11 @@ export class KvArena {
     const heads = slots.flatMap((slot) =>
       Array.from({ length: kvHeads }, (_, head) => slot * this.slotFloats + head * positions * headSize),
     );
-    const saved = [...this.arrays.values()].flatMap((array) =>
-      heads.map((from) => ({ array, from, values: array.slice(from, from + headSize) })),
+    const saved = this.caches.flatMap(({ values }) =>
+      heads.map((from) => ({ values, from, position: values.slice(from, from + headSize) })),
     );
     return () => {
-      for (const { array, from, values } of saved) array.set(values, from);
+      for (const { values, from, position } of saved) values.set(position, from);
     };
   }
 

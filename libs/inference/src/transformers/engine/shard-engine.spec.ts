@@ -1,8 +1,9 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type LayerRange, repositoryRoot, type Row, type SampledToken, type Sampling } from '@pangalactic/contracts';
-import { GgufFile } from '@pangalactic/models';
+import { GgufFile, inspectModel } from '@pangalactic/models';
+import { stageMemory } from '@pangalactic/scheduler';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { StepInput } from '../../inference-provider';
 import { ShardEngine } from './shard-engine';
@@ -21,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(cacheDir, { recursive: true, force: true }));
 
-async function openStages(file: string, ranges: readonly LayerRange[], sentinel = true): Promise<ShardEngine[]> {
+async function openStages(file: string, ranges: readonly LayerRange[], inPlace = true): Promise<ShardEngine[]> {
   const modelPath = join(models, file);
   const gguf = await GgufFile.open(modelPath);
   const fingerprint = await gguf.fingerprint();
@@ -29,7 +30,7 @@ async function openStages(file: string, ranges: readonly LayerRange[], sentinel 
   const stages: ShardEngine[] = [];
   for (const layers of ranges) {
     const spec = { modelPath, fingerprint, layers, contextLength: 256, maxSequences: 4 };
-    stages.push(await ShardEngine.open(spec, { threads: 1, cacheDir, sentinel }, () => undefined));
+    stages.push(await ShardEngine.open(spec, { threads: 1, cacheDir, inPlace }, () => undefined));
   }
   return stages;
 }
@@ -117,6 +118,23 @@ describe.each(variants)('ShardEngine on $file', ({ file, variant, nearTie }) => 
     for (const stage of [...one, ...three]) await stage.close();
   });
 
+  it('gives the same tokens when the KV cache is copied', async () => {
+    const inPlace = await openStages(file, [{ from: 0, to: 8 }]);
+    const copying = await openStages(
+      file,
+      [
+        { from: 0, to: 3 },
+        { from: 3, to: 8 },
+      ],
+      false,
+    );
+    for (const { prompt_ids } of (await golden(variant)).cases) {
+      const expected = await generate(inPlace, 0, prompt_ids, 24, 8);
+      expect(await generate(copying, 2, prompt_ids, 24, 8)).toEqual(expected);
+    }
+    for (const stage of [...inPlace, ...copying]) await stage.close();
+  });
+
   it('gives the same tokens alone, in a batch with idle lanes between, in chunks and in a dirty slot', async () => {
     const stages = await openStages(file, [{ from: 0, to: 8 }]);
     const [first, second] = (await golden(variant)).cases.map(({ prompt_ids }) => prompt_ids);
@@ -146,8 +164,8 @@ describe.each(variants)('ShardEngine on $file', ({ file, variant, nearTie }) => 
 });
 
 describe('ShardEngine', () => {
-  it('leaves the tokens of a slot alone between the slots of a step', async () => {
-    const stages = await openStages('pangalactic-nano-f16.gguf', [{ from: 0, to: 8 }]);
+  it.each([true, false])('leaves a slot alone between the slots of a step, in place: %s', async (inPlace) => {
+    const stages = await openStages('pangalactic-nano-f16.gguf', [{ from: 0, to: 8 }], inPlace);
     const prompts = (await golden('f16')).cases.slice(0, 3).map(({ prompt_ids }) => prompt_ids);
     const expected = await generate(stages, 1, prompts[1]!, 12);
     const generations: number[] = [];
@@ -216,13 +234,6 @@ describe('ShardEngine', () => {
     await engine.close();
   });
 
-  it('gives the same tokens without the sentinel', async () => {
-    const stages = await openStages('pangalactic-nano.gguf', [{ from: 0, to: 8 }], false);
-    const { prompt_ids, greedy_ids } = (await golden('q8_0')).cases[0]!;
-    expect(await generate(stages, 0, prompt_ids, greedy_ids.length)).toEqual(greedy_ids);
-    await stages[0]!.close();
-  });
-
   it.each([
     { what: 'a KV gap', row: { start: 5, count: 1 }, tokens: [7], code: 'kv_gap' },
     { what: 'too few tokens', row: { start: 0, count: 3 }, tokens: [7], code: 'invalid_frame' },
@@ -235,12 +246,52 @@ describe('ShardEngine', () => {
     await stages[0]!.close();
   });
 
+  it.each([
+    { from: 0, to: 3 },
+    { from: 3, to: 8 },
+    { from: 0, to: 8 },
+  ])('reports the memory that the planner counts on for layers $from to $to', async (layers) => {
+    const file = 'pangalactic-nano-q4_0.gguf';
+    const [engine] = (await openStages(file, [layers])) as [ShardEngine];
+    const info = await inspectModel('nano', join(models, file));
+    expect(engine.memoryBytes).toBe(stageMemory(info, layers, { contextLength: 256, maxSequences: 4 }).total);
+    await engine.close();
+  });
+
+  it('keeps all logits in one buffer', async () => {
+    const stages = (await openStages('pangalactic-nano.gguf', [{ from: 0, to: 8 }])) as [ShardEngine];
+    startSequence(stages, 0, [1, 2]);
+    const one = { slot: 0, generation, start: 0, count: 2, sample: true };
+    const first = await stages[0].forward({ rows: [one], tokenIds: Uint32Array.of(1, 2) });
+    startSequence(stages, 1, [1, 2]);
+    const rows = [
+      { ...one, start: 1, count: 1 },
+      { slot: 1, generation, start: 0, count: 1, sample: true },
+    ];
+    const second = await stages[0].forward({ rows, tokenIds: Uint32Array.of(2, 1) });
+    expect([first.length, second.length]).toEqual([2048, 2 * 2048]);
+    expect(second.buffer).toBe(first.buffer);
+    expect(second.buffer.byteLength).toBe(4 * 2048 * 4);
+    await stages[0].close();
+  });
+
+  it('cleans the cache of weights after a load', async () => {
+    const folder = join(cacheDir, `${'0'.repeat(64)}-v1`);
+    const halfWritten = join(folder, 'output.weights.2f1c1b1e-6a0c-4b5e-9d0e-0123456789ab.tmp');
+    await mkdir(folder);
+    await writeFile(halfWritten, '');
+    await utimes(halfWritten, 0, 0);
+    const [engine] = (await openStages('pangalactic-nano.gguf', [{ from: 0, to: 1 }])) as [ShardEngine];
+    expect(await readdir(folder)).toEqual([]);
+    await engine.close();
+  });
+
   it('refuses a file that is not the planned one', async () => {
     const spec = {
       ...{ modelPath: join(models, 'pangalactic-nano.gguf'), fingerprint: 'other', layers: { from: 0, to: 8 } },
       ...{ contextLength: 64, maxSequences: 1 },
     };
-    const opening = ShardEngine.open(spec, { threads: 1, cacheDir, sentinel: true }, () => undefined);
+    const opening = ShardEngine.open(spec, { threads: 1, cacheDir, inPlace: true }, () => undefined);
     await expect(opening).rejects.toMatchObject({ code: 'corrupt_model_file' });
   });
 });

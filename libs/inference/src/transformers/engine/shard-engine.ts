@@ -1,5 +1,6 @@
 import { PangalacticError, type Row, type SampledToken } from '@pangalactic/contracts';
-import { describeModel, GgufFile, type ModelDescription } from '@pangalactic/models';
+import { describeModel, GgufFile, type ModelDescription, weightBytes } from '@pangalactic/models';
+import { stageMemory } from '@pangalactic/scheduler';
 import { Tensor } from '../onnxruntime';
 import type { ShardSpec, SlotCommand, StepInput, StepOutput } from '../../inference-provider';
 import { SlotTable } from '../../kv/slot-table';
@@ -7,17 +8,19 @@ import { checkStepInput } from '../../kv/step-input';
 import { SamplingBuffers } from '../../sampling/sampling-buffers';
 import { SequenceSampler } from '../../sampling/sequence-sampler';
 import { compileShard } from '../compiler/shard-compiler';
-import { INPUT, kvNames, OUTPUT } from '../compiler/shard-graph';
+import { WeightCache } from '../compiler/weight-cache';
+import { INPUT, OUTPUT } from '../compiler/shard-graph';
 import { EmbeddingTable } from './embedding-table';
-import { InPlaceSession } from './in-place-session';
+import { type GraphSession, type NamedTensors, openGraphSession } from './graph-session';
 import { KvArena } from './kv-arena';
 import { layLanes } from './lanes';
 
 export interface EngineOptions {
   readonly threads: number;
   readonly cacheDir: string;
-  /** See InPlaceSession; false after a failed self-check. */
-  readonly sentinel: boolean;
+  /** Whether a run writes the KV cache in place; false after a failed self-check. */
+  readonly inPlace: boolean;
+  readonly profilePrefix?: string | undefined;
 }
 
 /** A layer range on onnxruntime: KV arena, session and, at the tail, the sampler. Not re-entrant: one call at a time. */
@@ -26,28 +29,37 @@ export class ShardEngine {
   /** Of the sequence that holds a slot; at the tail only. */
   private readonly samplers = new Map<number, SequenceSampler>();
   private readonly samplingBuffers: SamplingBuffers;
-  /** Logits of the last run by number of rows, [rows, vocab] float32. */
-  private readonly logits = new Map<number, Tensor>();
+  /** Of the last run, [rows that sample, vocab]; at the tail only. */
+  private readonly logits: Float32Array;
 
   private constructor(
     private readonly spec: ShardSpec,
     private readonly model: ModelDescription,
-    private readonly session: InPlaceSession,
+    private readonly session: GraphSession,
+    /** Keeps the weight files that the session has mapped. */
+    private readonly cache: WeightCache,
     private readonly arena: KvArena,
     private readonly embedding: EmbeddingTable | undefined,
-    private readonly weightBytes: number,
+    /** Weights, KV arena and workspace, as the planner counts them. */
+    readonly memoryBytes: number,
   ) {
     this.slots = new SlotTable({ slots: spec.maxSequences, contextLength: spec.contextLength });
+    this.logits = new Float32Array(this.isTail ? spec.maxSequences * model.vocabSize : 0);
     this.samplingBuffers = new SamplingBuffers(this.isTail ? model.vocabSize : 0);
   }
 
-  /** @throws PangalacticError when the file cannot be served or is no longer the one that was planned */
+  /**
+   * @param signal gives up between two tensors, with its reason
+   * @throws PangalacticError when the file cannot be served or is no longer the one that was planned
+   */
   static async open(
     spec: ShardSpec,
-    { threads, cacheDir, sentinel }: EngineOptions,
+    { threads, cacheDir, inPlace, profilePrefix }: EngineOptions,
     onProgress: (fraction: number) => void,
+    signal?: AbortSignal,
   ): Promise<ShardEngine> {
     const file = await GgufFile.open(spec.modelPath);
+    const cache = new WeightCache(cacheDir);
     try {
       const { fingerprint, layers } = spec;
       if ((await file.fingerprint()) !== fingerprint) {
@@ -56,22 +68,26 @@ export class ShardEngine {
       const description = describeModel(file.header);
       const compiled = await compileShard({
         ...{ model: file, description, fingerprint, layers, positions: spec.contextLength },
-        ...{ sentinel, cacheDir, onProgress },
+        ...{ sentinel: inPlace, cache, onProgress, signal },
       });
-      const session = await InPlaceSession.open(compiled.graph, { threads, weightFolder: compiled.weightFolder });
+      signal?.throwIfAborted();
+      const { graph, weightFolder } = compiled;
+      const session = await openGraphSession(graph, { threads, weightFolder, profilePrefix });
       const { kvHeads, headSize } = description;
       const arena = new KvArena(layers, {
         ...{ slots: spec.maxSequences, positions: spec.contextLength, kvHeads, headSize },
       });
       const embedding = layers.from === 0 ? await EmbeddingTable.read(file) : undefined;
-      return new ShardEngine(spec, description, session, arena, embedding, compiled.weightBytes);
+      await cache.sweep();
+      const sizes = { ...description, ...weightBytes(file.header, description) };
+      const memoryBytes = stageMemory(sizes, layers, spec).total;
+      return new ShardEngine(spec, description, session, cache, arena, embedding, memoryBytes);
+    } catch (error) {
+      cache.close();
+      throw error;
     } finally {
       await file.close();
     }
-  }
-
-  get memoryBytes(): number {
-    return this.weightBytes + (this.embedding?.bytes ?? 0) + this.arena.bytes;
   }
 
   apply(command: SlotCommand): void {
@@ -108,9 +124,9 @@ export class ShardEngine {
 
     const lanes = layLanes(step.rows, (slot) => this.slots.length(slot));
     const hidden = this.embedding ? this.embedding.lookUp(step.tokenIds!) : step.hidden!;
-    const kv = this.arena.feeds(lanes.firstSlot, lanes.lanes);
-    const feeds: Record<string, Tensor> = {
-      ...kv,
+    const kv = this.arena.tensors(lanes.firstSlot, lanes.lanes);
+    const inputs: NamedTensors = {
+      ...kv.past,
       [INPUT.hidden]: new Tensor('float32', hidden, [tokens, hiddenSize]),
       [INPUT.laneTokens]: new Tensor('int64', lanes.laneTokens, [lanes.lanes, lanes.tokensPerLane]),
       [INPUT.tokenLanes]: new Tensor('int64', lanes.tokenLanes, [tokens]),
@@ -122,44 +138,27 @@ export class ShardEngine {
       const sampled = sampledTokens(step.rows);
       // The output head takes no empty batch: a step that samples nothing computes one row in vain.
       const logitTokens = BigInt64Array.from(sampled.length > 0 ? sampled : [0], BigInt);
-      feeds[INPUT.logitTokens] = new Tensor('int64', logitTokens, [logitTokens.length]);
-      output = this.logitsTensor(logitTokens.length);
+      const shape = [logitTokens.length, vocabSize];
+      inputs[INPUT.logitTokens] = new Tensor('int64', logitTokens, [logitTokens.length]);
+      output = new Tensor('float32', this.logits.subarray(0, logitTokens.length * vocabSize), shape);
     } else {
       output = new Tensor('float32', new Float32Array(tokens * hiddenSize), [tokens, hiddenSize]);
     }
     const restore = this.arena.saveFirstPosition(lanes.overwritten);
-    await this.session.run(feeds, { ...this.presentOf(kv), [this.isTail ? OUTPUT.logits : OUTPUT.hidden]: output });
+    const outputName = this.isTail ? OUTPUT.logits : OUTPUT.hidden;
+    const results = await this.session.run(inputs, { ...kv.present, [outputName]: output });
     restore();
-    return output.data as Float32Array;
+    this.arena.store(step.rows, results, lanes.firstSlot);
+    return results[outputName]!.data as Float32Array;
   }
 
   async close(): Promise<void> {
     await this.session.close();
+    this.cache.close();
   }
 
   private get isTail(): boolean {
     return this.spec.layers.to === this.model.layers;
-  }
-
-  /** The same tensors under the names of the graph's outputs: the engine writes where it reads. */
-  private presentOf(past: Record<string, Tensor>): Record<string, Tensor> {
-    const present: Record<string, Tensor> = {};
-    for (let layer = this.spec.layers.from; layer < this.spec.layers.to; layer++) {
-      const { pastKey, pastValue, presentKey, presentValue } = kvNames(layer);
-      present[presentKey] = past[pastKey]!;
-      present[presentValue] = past[pastValue]!;
-    }
-    return present;
-  }
-
-  private logitsTensor(rows: number): Tensor {
-    const { vocabSize } = this.model;
-    let tensor = this.logits.get(rows);
-    if (!tensor) {
-      tensor = new Tensor('float32', new Float32Array(rows * vocabSize), [rows, vocabSize]);
-      this.logits.set(rows, tensor);
-    }
-    return tensor;
   }
 
   private sample(rows: readonly Row[], logits: Float32Array): SampledToken[] {

@@ -198,10 +198,20 @@ export interface HopResponse {
     | HopReady
     | undefined;
   /** The last message of a hop, towards the head. */
-  fault?: PipelineFault | undefined;
+  fault?:
+    | PipelineFault
+    | undefined;
+  /** The only message of a hop that was opened too early: open it again later. */
+  loading?: HopLoading | undefined;
 }
 
 export interface HopReady {
+}
+
+/** The stage that was dialled, or one behind it, has not loaded yet. */
+export interface HopLoading {
+  /** Fractions of their loads that are done, added up: grows for as long as there is something to wait for. */
+  progress: number;
 }
 
 export interface ResultsRequest {
