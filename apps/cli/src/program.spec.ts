@@ -7,7 +7,20 @@ describe('createProgram', () => {
   );
 
   it('has the documented commands', () => {
-    expect(commands).toEqual(['hub start', 'node start', 'gateway start', 'cluster status', 'cluster topology']);
+    expect(commands).toEqual([
+      'hub start',
+      'hub state',
+      'node start',
+      'gateway start',
+      'cluster status',
+      'cluster topology',
+    ]);
+  });
+
+  it('moves state', () => {
+    const hub = createProgram().commands.find((group) => group.name() === 'hub');
+    const state = hub?.commands.find((command) => command.name() === 'state');
+    expect(state?.commands.map((command) => command.name())).toEqual(['export', 'import']);
   });
 
   it('takes its version from package.json', () => {

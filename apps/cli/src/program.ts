@@ -18,21 +18,37 @@ export function createProgram(): Command {
     .version(version());
 
   for (const app of APPS) {
-    program
-      .command(app)
-      .description(`the ${app} process`)
+    const commands = program.command(app).description(`the ${app} process`);
+    commands
       .command('start')
       .description(`run a ${app} in the foreground, configured by ${app.toUpperCase()}_* environment variables`)
       .action(async () => {
         const { startApp } = await import('./start-app.js');
         await startApp(app);
       });
+    if (app === 'hub') addStateCommands(commands);
   }
 
   const cluster = program.command('cluster').description('look at a running cluster');
   addClusterCommand(cluster, 'status', 'nodes, pipelines and what is being waited for', 'statusText');
   addClusterCommand(cluster, 'topology', 'which node runs which layers, and in how much memory', 'topologyTable');
   return program;
+}
+
+function addStateCommands(hub: Command): void {
+  const state = hub
+    .command('state')
+    .description("move the hub's state between backends, while no hub runs on the new one; configured like the hub");
+  state
+    .command('export')
+    .description('write the state as JSON lines')
+    .argument('[file]', 'a new file; standard output by default')
+    .action(async (file?: string) => (await import('./state/move-state.js')).exportState(file));
+  state
+    .command('import')
+    .description('fill an empty state: it keeps the cluster id, and its term is higher')
+    .argument('<file>', 'what export wrote')
+    .action(async (file: string) => (await import('./state/move-state.js')).importState(file));
 }
 
 function addClusterCommand(cluster: Command, name: string, description: string, view: 'statusText' | 'topologyTable') {

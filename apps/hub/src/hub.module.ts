@@ -2,13 +2,16 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { HUB_CONFIG, type HubConfig } from '@pangalactic/config';
 import { READINESS_CHECKS, type ReadinessCheck } from '@pangalactic/lifecycle';
 import { loggingModule, metricsModule } from '@pangalactic/observability';
-import { STATE_REPOSITORY } from '@pangalactic/state';
+import { openConfiguredState, STATE_REPOSITORY } from '@pangalactic/state';
 import { CLOCK, steadyClock } from './clock';
 import { ClusterController } from './cluster/cluster.controller';
 import { Commander } from './cluster/commander';
 import { FailureDetector } from './cluster/failure-detector';
 import { endProcess, FATAL_HANDLER } from './cluster/fatal-handler';
+import { HubAddress } from './cluster/hub-address';
+import { LeaderElection } from './cluster/leader-election';
 import { Reconciler } from './cluster/reconciler';
+import { Standby } from './cluster/standby';
 import { StateReadiness } from './cluster/state-readiness';
 import { HubMetrics } from './metrics/hub-metrics';
 import { METRIC_PROVIDERS } from './metrics/metric-providers';
@@ -19,7 +22,6 @@ import { NodeSessionService } from './registry/node-session.service';
 import { RouteTable } from './routes/route-table';
 import { RoutesController } from './routes/routes.controller';
 import { ClusterStore } from './state/cluster-store';
-import { openHubState } from './state/open-hub-state';
 
 @Module({})
 export class HubModule {
@@ -32,7 +34,7 @@ export class HubModule {
         { provide: HUB_CONFIG, useValue: config },
         { provide: CLOCK, useValue: steadyClock },
         { provide: FATAL_HANDLER, useValue: endProcess },
-        { provide: STATE_REPOSITORY, useFactory: () => openHubState(config) },
+        { provide: STATE_REPOSITORY, useFactory: () => openConfiguredState(config) },
         ClusterStore,
         ...METRIC_PROVIDERS,
         HubMetrics,
@@ -41,6 +43,9 @@ export class HubModule {
         NodeSessionService,
         Commander,
         Reconciler,
+        HubAddress,
+        Standby,
+        LeaderElection,
         FailureDetector,
         RouteTable,
         StateReadiness,

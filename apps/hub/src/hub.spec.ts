@@ -294,10 +294,14 @@ describe('over HTTP', () => {
 });
 
 describe('its configuration', () => {
-  it('refuses etcd in one line while there is no such adapter', async () => {
-    await expect(startHub({ environment: { HUB_STATE_BACKEND: 'etcd' } })).rejects.toMatchObject({
+  it.each([
+    [{ HUB_ETCD_USERNAME: 'hub' }, 'HUB_ETCD_USERNAME, HUB_ETCD_PASSWORD: allowed: both or neither'],
+    [{ HUB_ETCD_CERT_FILE: '/c.pem' }, 'HUB_ETCD_CERT_FILE, HUB_ETCD_KEY_FILE: allowed: both or neither'],
+    [{ HUB_ETCD_CA_FILE: '/no.pem' }, 'HUB_ETCD_CA_FILE="/no.pem": allowed: a file that can be read (ENOENT)'],
+  ])('of etcd is refused in one line: %j', async (environment, message) => {
+    await expect(startHub({ environment: { HUB_STATE_BACKEND: 'etcd', ...environment } })).rejects.toMatchObject({
       name: 'ConfigError',
-      message: 'HUB_STATE_BACKEND="etcd": this build allows only: sqlite',
+      message,
     });
   });
 

@@ -88,11 +88,35 @@ const CASES: readonly Case[] = [
   hub('HUB_ETCD_ENDPOINTS', 'etcdEndpoints', {
     unset: ['http://localhost:2379'],
     good: [
-      ['http://etcd-0.etcd:2379, https://etcd-1.etcd:2379/', ['http://etcd-0.etcd:2379', 'https://etcd-1.etcd:2379']],
+      ['http://etcd-0.etcd:2379, http://etcd-1.etcd:2379/', ['http://etcd-0.etcd:2379', 'http://etcd-1.etcd:2379']],
+      ['https://etcd:2379', ['https://etcd:2379']],
       ['http://[::1]:2379,http://[::1]:2379', ['http://[::1]:2379']],
     ],
-    bad: ['etcd:2379', 'ftp://etcd:2379', 'http:etcd', 'http://a:2379,', 'http://a:2379/v3', 'http://u:p@a:2379', ','],
+    bad: [
+      'http://a:2379,https://b:2379',
+      'etcd:2379',
+      'ftp://etcd:2379',
+      'http:etcd',
+      'http://a:2379,',
+      'http://a:2379/v3',
+      'http://u:p@a:2379',
+      ',',
+    ],
   }),
+  hub('HUB_ADVERTISE_ADDR', 'advertiseAddress', { unset: undefined, ...DIAL }),
+  hub('HUB_ETCD_PREFIX', 'etcdPrefix', {
+    unset: '/pangalactic/',
+    good: [
+      ['/', '/'],
+      ['clusters/a/', 'clusters/a/'],
+    ],
+    bad: ['/pangalactic', 'a b/', `${'x'.repeat(128)}/`, 'ä/'],
+  }),
+  hub('HUB_ETCD_USERNAME', 'etcdUsername', { unset: undefined, ...SECRET }),
+  hub('HUB_ETCD_PASSWORD', 'etcdPassword', { unset: undefined, ...SECRET }),
+  hub('HUB_ETCD_CA_FILE', 'etcdCaFile', { unset: undefined, ...PATH }),
+  hub('HUB_ETCD_CERT_FILE', 'etcdCertFile', { unset: undefined, ...PATH }),
+  hub('HUB_ETCD_KEY_FILE', 'etcdKeyFile', { unset: undefined, ...PATH }),
   hub('HUB_HEARTBEAT_TIMEOUT_S', 'heartbeatTimeoutMs', {
     unset: 15_000,
     good: [

@@ -85,6 +85,16 @@ export const secret: ValueType<string> = {
   secret: true,
 };
 
+export const word: ValueType<string> = {
+  schema: secret.schema,
+  allowed: secret.allowed,
+};
+
+export const etcdPrefix: ValueType<string> = {
+  schema: z.string().regex(/^[\x21-\x7e]{0,127}\/$/),
+  allowed: 'up to 128 visible ASCII characters without spaces, the last one a slash',
+};
+
 export const nodeId: ValueType<string> = {
   schema: z.string().regex(/^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/),
   allowed: '1 to 253 letters, digits, dots, hyphens and underscores, with a letter or digit at both ends',
@@ -96,8 +106,10 @@ export const modelIds: ValueType<readonly string[]> = {
 };
 
 export const httpUrls: ValueType<readonly string[]> = {
-  schema: commaList(parsedBy(originOf)),
-  allowed: 'URLs separated by commas, each http://host:port or https://host:port and nothing more',
+  schema: commaList(parsedBy(originOf)).refine(
+    (urls) => new Set(urls.map((url) => url.slice(0, url.indexOf(':')))).size === 1,
+  ),
+  allowed: 'URLs separated by commas, all http://host:port or all https://host:port and nothing more',
 };
 
 function commaList(item: z.ZodType<string, string>): z.ZodType<readonly string[], string> {

@@ -1,6 +1,7 @@
 /** Status codes of gRPC (https://grpc.io/docs/guides/status-codes/) that the catalogue uses. */
 export enum GrpcStatus {
   CANCELLED = 1,
+  UNKNOWN = 2,
   INVALID_ARGUMENT = 3,
   DEADLINE_EXCEEDED = 4,
   NOT_FOUND = 5,
@@ -53,8 +54,11 @@ export const ERROR_CATALOGUE = {
   invalid_frame: { grpc: GrpcStatus.INVALID_ARGUMENT, http: 500, openai: 'server_error' },
   stale_term: { grpc: GrpcStatus.FAILED_PRECONDITION, http: 500, openai: 'server_error' },
   node_id_taken: { grpc: GrpcStatus.ALREADY_EXISTS, http: 409, openai: 'invalid_request_error' },
+  not_leader: { grpc: GrpcStatus.UNAVAILABLE, http: 503, openai: 'server_error', retryable: true },
   state_conflict: { grpc: GrpcStatus.ABORTED, http: 409, openai: 'server_error' },
   state_unavailable: { grpc: GrpcStatus.UNAVAILABLE, http: 503, openai: 'server_error', retryable: true },
+  state_outcome_unknown: { grpc: GrpcStatus.UNKNOWN, http: 503, openai: 'server_error', retryable: true },
+  state_compacted: { grpc: GrpcStatus.ABORTED, http: 409, openai: 'server_error' },
   corrupt_state: { grpc: GrpcStatus.DATA_LOSS, http: 500, openai: 'server_error' },
 } as const satisfies Record<string, CatalogueRow>;
 
@@ -64,6 +68,8 @@ export interface ErrorDetails {
   /** The request field at fault, as in OpenAI's `param`. */
   readonly param?: string;
   readonly retryAfterSeconds?: number;
+  /** Address of the peer to ask instead. */
+  readonly redirectTo?: string;
   readonly cause?: unknown;
 }
 
@@ -72,6 +78,7 @@ export class PangalacticError extends Error {
   override readonly name = 'PangalacticError';
   readonly param: string | undefined;
   readonly retryAfterSeconds: number | undefined;
+  readonly redirectTo: string | undefined;
 
   constructor(
     readonly code: ErrorCode,
@@ -81,6 +88,7 @@ export class PangalacticError extends Error {
     super(message, { cause: details.cause });
     this.param = details.param;
     this.retryAfterSeconds = details.retryAfterSeconds;
+    this.redirectTo = details.redirectTo;
   }
 
   get row(): CatalogueRow {

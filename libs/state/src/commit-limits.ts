@@ -1,6 +1,6 @@
 import { PangalacticError } from '@pangalactic/contracts';
 import { MAX_COMMIT_BYTES, MAX_COMMIT_OPERATIONS, MAX_VALUE_BYTES } from './state-repository';
-import type { StateCommit } from './state-repository';
+import type { StateBackup, StateCommit } from './state-repository';
 
 /** Visible ASCII: every store orders such keys alike, and `prefix` + DEL is above every key with that prefix. */
 const KEY = /^[\x21-\x7e]{1,512}$/;
@@ -38,4 +38,33 @@ function invalid(message: string): never {
 
 function tooLarge(message: string): never {
   throw new PangalacticError('payload_too_large', message);
+}
+
+/** Like a commit, but as large as a store can be. */
+export function assertBackupWithinLimits({ entries }: StateBackup): void {
+  for (const puts of inCommits(entries)) assertCommitWithinLimits({ puts });
+  const seen = new Set<string>();
+  for (const { key } of entries) {
+    if (seen.has(key)) invalid(`key "${key}" is there twice: allowed: one entry per key`);
+    seen.add(key);
+  }
+}
+
+/** Splits writes so that each part is within the limits of one commit, in their order. */
+export function inCommits<Write extends { readonly key: string; readonly value?: string }>(
+  writes: readonly Write[],
+): Write[][] {
+  const commits: Write[][] = [];
+  let room = 0;
+  for (const write of writes) {
+    const bytes = write.key.length + Buffer.byteLength(write.value ?? '');
+    const current = commits.at(-1);
+    if (current && current.length < MAX_COMMIT_OPERATIONS && bytes <= room) current.push(write);
+    else {
+      commits.push([write]);
+      room = MAX_COMMIT_BYTES;
+    }
+    room -= bytes;
+  }
+  return commits;
 }

@@ -1,4 +1,6 @@
-export { openStateRepository } from './open-state-repository';
-export type { StateOptions } from './open-state-repository';
-export { SqliteStateRepository } from './sqlite-state-repository';
+export { inCommits } from './commit-limits';
+export { openConfiguredState } from './open-configured-state';
+export { EtcdStateRepository } from './etcd/etcd-state-repository';
+export type { EtcdOptions } from './etcd/etcd-state-repository';
+export { SqliteStateRepository } from './sqlite/sqlite-state-repository';
 export * from './state-repository';

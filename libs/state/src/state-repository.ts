@@ -15,7 +15,7 @@ export interface StateSnapshot {
 /** A condition on the store as it is just before the commit. */
 export type StateGuard =
   | { readonly key: string; readonly modRevision: number | 'absent' }
-  /** The term of `beginTerm` is still the current one: nobody has taken the lead since. */
+  /** The term of `lead` is still the current one: nobody has taken the lead since. */
   | { readonly term: number };
 
 export interface StateCommit {
@@ -29,11 +29,40 @@ export type CommitResult =
   /** A guard did not hold; nothing was written. */
   | { readonly outcome: 'conflict' };
 
+/** What one commit wrote (or deleted, where there is no value), in the order of the keys. */
+export interface StateChanges {
+  readonly revision: number;
+  readonly changes: readonly { readonly key: string; readonly value: string | undefined }[];
+}
+
 export interface LeadershipTerm {
   /** Names the store. It never changes, so that a node notices when it talks to another cluster. */
   readonly clusterId: string;
   /** Higher than every term that was begun on this store before. */
   readonly term: number;
+}
+
+export interface CurrentTerm extends LeadershipTerm {
+  /** The address of the one who leads now, undefined while nobody does. */
+  readonly leader: string | undefined;
+}
+
+export interface Candidacy {
+  /** Where others find this candidate when it leads. */
+  readonly address?: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface Leadership extends LeadershipTerm {
+  /** Aborts, with a PangalacticError, when somebody else may lead. Nothing may be commanded after that. */
+  readonly lost: AbortSignal;
+  /** Lets the next one lead at once. */
+  readonly resign: () => Promise<void>;
+}
+
+/** A whole store, to be carried to another one. */
+export interface StateBackup extends LeadershipTerm {
+  readonly entries: readonly { readonly key: string; readonly value: string }[];
 }
 
 /**
@@ -49,15 +78,37 @@ export interface StateRepository {
   list(prefix: string): Promise<StateSnapshot>;
 
   /**
-   * Writes all or nothing. The revision rises by one when something was written, and the written entries carry it;
-   * deleting what is not there is no write.
+   * Writes all or nothing. The revision rises when something was written, and the written entries carry it; deleting
+   * what is not there is no write.
+   * @throws PangalacticError `state_outcome_unknown` when the answer was lost: it may have been applied. Whatever the
+   * next call finds is final.
    */
   commit(commit: StateCommit): Promise<CommitResult>;
 
-  /** Starts to lead: commands that carry the term outrank those of every earlier leader. */
-  beginTerm(): Promise<LeadershipTerm>;
+  /**
+   * Commits that touched the prefix, in order and without a gap, from that revision on: past ones, then new ones as they
+   * happen. Ends when the signal aborts or the repository is closed; outlives a store that is away for a while.
+   * @throws PangalacticError `state_compacted` when the store has forgotten some of them: list again, then watch on
+   */
+  watch(prefix: string, fromRevision: number, signal?: AbortSignal): AsyncIterable<StateChanges>;
 
-  /** Waits for the operations under way; later ones fail with `state_unavailable`. */
+  /**
+   * Waits until nobody else leads, and leads with a new term: commands that carry it outrank those of earlier leaders.
+   * @throws PangalacticError `cancelled` when the signal aborts first
+   */
+  lead(candidacy?: Candidacy): Promise<Leadership>;
+
+  /** The term of the current leader, or of the last one. */
+  currentTerm(): Promise<CurrentTerm>;
+
+  /**
+   * Fills an empty store, which then continues the other: it has its cluster id, and its terms are higher. One that was
+   * cut short leaves a store that refuses everything else until it is repeated.
+   * @throws PangalacticError `state_conflict` when the store is not empty
+   */
+  restore(backup: StateBackup, onProgress?: (entriesWritten: number) => void): Promise<void>;
+
+  /** Waits for the operations under way; later ones fail with `state_unavailable`. Resigns. */
   close(): Promise<void>;
 }
 

@@ -7,15 +7,17 @@ const ADDRESS = 'node-1:7200';
 
 describe('errors on the wire', () => {
   it.each(Object.keys(ERROR_CATALOGUE).filter(isErrorCode))('%s survives the round trip', (code) => {
-    const failure = toServiceError(new PangalacticError(code, 'what happened', { retryAfterSeconds: 3 }));
+    const details = { retryAfterSeconds: 3, redirectTo: 'hub-2:7100' };
+    const failure = toServiceError(new PangalacticError(code, 'what happened', details));
     expect(failure.code).toBe(ERROR_CATALOGUE[code].grpc);
     const received = fromCallStatus(failure, ADDRESS);
-    expect(received).toMatchObject({ code, message: 'what happened', retryAfterSeconds: 3 });
+    expect(received).toMatchObject({ code, message: 'what happened', ...details });
   });
 
-  it('has no retry-after unless one was set', () => {
+  it('has neither retry-after nor redirection unless they were set', () => {
     const failure = toServiceError(new PangalacticError('queue_full', 'full'));
-    expect(fromCallStatus(failure, ADDRESS).retryAfterSeconds).toBeUndefined();
+    const received = fromCallStatus(failure, ADDRESS);
+    expect([received.retryAfterSeconds, received.redirectTo]).toEqual([undefined, undefined]);
   });
 
   it.each([new TypeError('x is undefined'), 'a string', undefined, { code: 5 }])(

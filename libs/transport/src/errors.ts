@@ -3,6 +3,7 @@ import { isErrorCode, PangalacticError, toPangalacticError, type ErrorCode } fro
 
 export const ERROR_CODE_KEY = 'pangalactic-error-code';
 export const RETRY_AFTER_KEY = 'pangalactic-retry-after';
+const REDIRECT_TO_KEY = 'pangalactic-redirect-to';
 
 /** Status text travels in a header, whose total size peers limit. */
 const MAX_DETAILS_LENGTH = 2_000;
@@ -16,6 +17,7 @@ export function toServiceError(thrown: unknown): ServiceFailure {
   const metadata = new Metadata();
   metadata.set(ERROR_CODE_KEY, error.code);
   if (error.retryAfterSeconds !== undefined) metadata.set(RETRY_AFTER_KEY, String(error.retryAfterSeconds));
+  if (error.redirectTo !== undefined) metadata.set(REDIRECT_TO_KEY, error.redirectTo);
   return Object.assign(new Error(error.message), {
     code: error.row.grpc,
     details: headerSafe(error.message),
@@ -35,11 +37,11 @@ export function fromCallStatus(failure: CallStatus, address: string): Pangalacti
   const code = failure.metadata?.get(ERROR_CODE_KEY)[0];
   if (isErrorCode(code)) {
     const retryAfter = Number(failure.metadata?.get(RETRY_AFTER_KEY)[0]);
-    return new PangalacticError(
-      code,
-      failure.details,
-      Number.isFinite(retryAfter) ? { retryAfterSeconds: retryAfter } : {},
-    );
+    const redirectTo = failure.metadata?.get(REDIRECT_TO_KEY)[0]?.toString();
+    return new PangalacticError(code, failure.details, {
+      ...(Number.isFinite(retryAfter) && { retryAfterSeconds: retryAfter }),
+      ...(redirectTo !== undefined && { redirectTo }),
+    });
   }
   return new PangalacticError(transportErrorCode(failure), `${address}: ${failure.details || Status[failure.code]}`);
 }

@@ -1,4 +1,5 @@
 export * from './activations/activation-codec';
+export * from './advertised-address';
 export * from './backoff';
 export * from './call-types';
 export { MAX_MESSAGE_BYTES } from './channel-options';

@@ -4,17 +4,20 @@ import type { GetClusterResponse } from '@pangalactic/contracts';
 import { viewCluster } from '@pangalactic/scheduler';
 import { CLOCK, type Clock } from '../clock';
 import { Reconciler } from './reconciler';
+import { Standby } from './standby';
 
 @Controller()
 export class ClusterController {
   constructor(
     private readonly reconciler: Reconciler,
+    private readonly standby: Standby,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   @GrpcMethod('HubService', 'GetCluster')
-  getCluster(): GetClusterResponse {
-    const { clusterId } = this.reconciler.leadership;
-    return { clusterId, ...viewCluster(this.reconciler.state, this.clock.now()) };
+  async getCluster(): Promise<GetClusterResponse> {
+    const { leadership, state } = this.reconciler;
+    if (!leadership) return this.standby.cluster();
+    return { clusterId: leadership.clusterId, ...viewCluster(state, this.clock.now()) };
   }
 }

@@ -18,10 +18,13 @@ async function severableRepository() {
     get: (key) => unless(() => real.get(key)),
     list: (prefix) => unless(() => real.list(prefix)),
     commit: (commit) => unless(() => real.commit(commit)),
-    beginTerm: () => real.beginTerm(),
+    watch: (...from) => real.watch(...from),
+    lead: () => real.lead(),
+    currentTerm: () => real.currentTerm(),
+    restore: (backup) => real.restore(backup),
     close: () => real.close(),
   };
-  return { repository, sever: (now: boolean) => (severed = now) };
+  return { real, repository, sever: (now: boolean) => (severed = now) };
 }
 
 describe('the reconciler', () => {
@@ -59,9 +62,18 @@ describe('the reconciler', () => {
 
   it('gives up when another hub has taken the lead', async () => {
     const failures: unknown[] = [];
-    const providers = [{ provide: FATAL_HANDLER, useValue: (error: unknown) => failures.push(error) }];
+    const { real, repository } = await severableRepository();
+    const overtaken = async () => {
+      const leadership = await real.lead();
+      await leadership.resign();
+      await real.lead();
+      return leadership;
+    };
+    const providers = [
+      { provide: FATAL_HANDLER, useValue: (error: unknown) => failures.push(error) },
+      { provide: STATE_REPOSITORY, useValue: { ...repository, lead: overtaken } },
+    ];
     const hub = await startHub({ providers });
-    await hub.app.get<StateRepository>(STATE_REPOSITORY).beginTerm();
     const node = await PlayedNode.join(hub, 'a');
     await expect
       .poll(() => failures, waits)

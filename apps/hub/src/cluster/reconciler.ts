@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { HUB_CONFIG, type HubConfig } from '@pangalactic/config';
-import { PangalacticError } from '@pangalactic/contracts';
+import { PangalacticError, type ErrorCode } from '@pangalactic/contracts';
 import { advance, restoreCluster, type Advance, type ClusterState, type Observation } from '@pangalactic/scheduler';
 import type { LeadershipTerm } from '@pangalactic/state';
 import { Backoff } from '@pangalactic/transport';
@@ -11,6 +11,9 @@ import { RouteTable } from '../routes/route-table';
 import { ClusterStore } from '../state/cluster-store';
 import { Commander } from './commander';
 import { FATAL_HANDLER, type FatalHandler } from './fatal-handler';
+
+/** Saving again is harmless, so it is the answer to not knowing, too. */
+const PASSING_FAILURES: readonly ErrorCode[] = ['state_unavailable', 'state_outcome_unknown'];
 
 interface Submission {
   readonly observation: Observation;
@@ -22,7 +25,7 @@ interface Submission {
  * acts. So nothing is ever sent or routed that a hub restarted at this moment would not know of.
  */
 @Injectable()
-export class Reconciler implements OnModuleInit, OnApplicationShutdown {
+export class Reconciler implements OnApplicationShutdown {
   private readonly logger = new Logger('reconciler');
   private readonly backoff = new Backoff({ initialMs: 100, maxMs: 5_000, random: Math.random });
   private readonly stopping = new AbortController();
@@ -31,7 +34,7 @@ export class Reconciler implements OnModuleInit, OnApplicationShutdown {
   private wake: (() => void) | undefined;
   private running: Promise<void> = Promise.resolve();
   private current: ClusterState;
-  private term: LeadershipTerm;
+  private term: LeadershipTerm | undefined;
 
   constructor(
     @Inject(HUB_CONFIG) private readonly config: HubConfig,
@@ -43,20 +46,21 @@ export class Reconciler implements OnModuleInit, OnApplicationShutdown {
     private readonly metrics: HubMetrics,
   ) {}
 
-  /** As stored. */
+  /** As stored. Only for a leader. */
   get state(): ClusterState {
     return this.current;
   }
 
-  get leadership(): LeadershipTerm {
+  /** Undefined in a hub that does not lead. */
+  get leadership(): LeadershipTerm | undefined {
     return this.term;
   }
 
-  async onModuleInit(): Promise<void> {
-    this.term = await this.store.beginTerm();
+  async start({ clusterId, term }: LeadershipTerm): Promise<void> {
     const { heartbeatTimeoutMs, models, pipelineStages: stages } = this.config;
-    const settings = { term: this.term.term, heartbeatTimeoutMs, wanted: { models, stages } };
+    const settings = { term, heartbeatTimeoutMs, wanted: { models, stages } };
     this.current = restoreCluster(await this.store.load(), settings, this.clock.now());
+    this.term = { clusterId, term };
     this.publish();
     this.logger.log({
       event: 'leading',
@@ -67,17 +71,23 @@ export class Reconciler implements OnModuleInit, OnApplicationShutdown {
     this.running = this.run().catch((error: unknown) => this.fatal(error));
   }
 
-  async onApplicationShutdown(): Promise<void> {
+  /** Nothing is decided or commanded after it was called. */
+  async stop(): Promise<void> {
     this.stopping.abort();
+    this.term = undefined;
     this.wake?.();
     await this.running;
     this.queue.splice(0).forEach(({ settle }) => settle());
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.stop();
     await this.store.close();
   }
 
   /** Resolves when the observation has taken effect, or when the hub stops. */
   submit(observation: Observation): Promise<void> {
-    if (this.stopping.signal.aborted) return Promise.resolve();
+    if (this.stopping.signal.aborted || !this.term) return Promise.resolve();
     return new Promise((settle) => {
       this.queue.push({ observation, settle });
       this.wake?.();
@@ -96,7 +106,7 @@ export class Reconciler implements OnModuleInit, OnApplicationShutdown {
   private async reconcile(observations: readonly Observation[]): Promise<void> {
     const before = this.current;
     const result = this.metrics.timeReconcile(() => advance(before, observations, this.clock.now()));
-    if (!(await this.stored(before, result.state))) return;
+    if (!(await this.stored(before, result.state)) || this.stopping.signal.aborted) return;
     this.current = result.state;
     this.act(result);
   }
@@ -109,7 +119,7 @@ export class Reconciler implements OnModuleInit, OnApplicationShutdown {
         this.backoff.reset();
         return true;
       } catch (error) {
-        if (!(error instanceof PangalacticError) || error.code !== 'state_unavailable') throw error;
+        if (!(error instanceof PangalacticError) || !PASSING_FAILURES.includes(error.code)) throw error;
         this.logger.error({ event: 'state_commit_failed', error: error.message });
         await delay(this.backoff.nextDelayMs(), undefined, { signal: this.stopping.signal }).catch(() => undefined);
       }
@@ -124,7 +134,7 @@ export class Reconciler implements OnModuleInit, OnApplicationShutdown {
       else this.logger.log(change);
     }
     this.publish();
-    this.commander.act(decisions, state, this.term);
+    if (this.term) this.commander.act(decisions, state, this.term);
     this.commander.endSilentSessions(changes, state);
   }
 

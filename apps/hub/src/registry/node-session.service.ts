@@ -2,8 +2,10 @@ import { Inject, Injectable } from '@nestjs/common';
 import { HUB_CONFIG, type HubConfig } from '@pangalactic/config';
 import { PangalacticError, type NodeSessionRequest } from '@pangalactic/contracts';
 import { DrainCoordinator } from '@pangalactic/lifecycle';
+import type { LeadershipTerm } from '@pangalactic/state';
 import { CLOCK, type Clock } from '../clock';
 import { Reconciler } from '../cluster/reconciler';
+import { Standby } from '../cluster/standby';
 import { NodeProbe } from './node-probe';
 import { NodeRegistry } from './node-registry';
 import type { NodeSession, SessionChannel } from './node-session';
@@ -17,18 +19,21 @@ export class NodeSessionService {
     @Inject(CLOCK) private readonly clock: Clock,
     private readonly registry: NodeRegistry,
     private readonly reconciler: Reconciler,
+    private readonly standby: Standby,
     private readonly probe: NodeProbe,
     private readonly drain: DrainCoordinator,
   ) {}
 
   /** Reads on only after a message has taken effect: what a node can queue at the hub is one message. */
   async serve(channel: SessionChannel): Promise<void> {
-    const registration = await this.awaitRegistration(channel);
+    const { leadership } = this.reconciler;
+    if (!leadership) throw await this.standby.refusal();
+    const registration = await this.awaitRegistration(channel, leadership);
     if (!registration) return;
     const session = this.registry.open(registration, channel, this.reconciler.state.nodes);
     let left = false;
     try {
-      await this.welcome(session, registration);
+      await this.welcome(session, registration, leadership);
       for await (const message of channel) await this.take(session, message);
       left = true;
     } finally {
@@ -36,7 +41,10 @@ export class NodeSessionService {
     }
   }
 
-  private async awaitRegistration(channel: SessionChannel): Promise<Registration | undefined> {
+  private async awaitRegistration(
+    channel: SessionChannel,
+    { clusterId, term }: LeadershipTerm,
+  ): Promise<Registration | undefined> {
     const { heartbeatTimeoutMs } = this.config;
     const silence = setTimeout(() => {
       channel.cancel(new PangalacticError('deadline_exceeded', `no Register within ${heartbeatTimeoutMs / 1000} s`));
@@ -44,7 +52,6 @@ export class NodeSessionService {
     const first = await channel.next().finally(() => clearTimeout(silence));
     if (first.done) return undefined;
     const registration = readRegistration(first.value);
-    const { clusterId, term } = this.reconciler.leadership;
     if (registration.clusterId === clusterId && registration.term > term) {
       throw new PangalacticError(
         'stale_term',
@@ -54,8 +61,11 @@ export class NodeSessionService {
     return registration;
   }
 
-  private async welcome(session: NodeSession, registration: Registration): Promise<void> {
-    const { clusterId, term } = this.reconciler.leadership;
+  private async welcome(
+    session: NodeSession,
+    registration: Registration,
+    { clusterId, term }: LeadershipTerm,
+  ): Promise<void> {
     // Before anything that the observation below makes the reconciler send.
     session.send({
       registered: { clusterId, term, heartbeatIntervalMs: Math.ceil(this.config.heartbeatTimeoutMs / 3) },

@@ -19,7 +19,7 @@ function pipeline(id: string): Pipeline {
 async function openStore() {
   const repository = await SqliteStateRepository.open(newSqlitePath());
   const store = new ClusterStore(repository);
-  const { term } = await store.beginTerm();
+  const { term } = await store.lead();
   const empty = restoreCluster({ nodes: [], deployments: [], pipelines: [] }, { ...settings, term }, 0);
   return { repository, store, empty };
 }

@@ -2,11 +2,13 @@ import { Inject, Injectable } from '@nestjs/common';
 import { PangalacticError } from '@pangalactic/contracts';
 import type { ClusterNode, ClusterState, NodeIdentity, StoredCluster } from '@pangalactic/scheduler';
 import {
-  MAX_COMMIT_BYTES,
-  MAX_COMMIT_OPERATIONS,
+  inCommits,
   STATE_REPOSITORY,
-  type LeadershipTerm,
+  type Candidacy,
+  type CurrentTerm,
+  type Leadership,
   type StateRepository,
+  type StateSnapshot,
 } from '@pangalactic/state';
 import { parseDeployedModels, parseNodeIdentity, parsePipeline } from './stored-values';
 
@@ -25,28 +27,38 @@ interface Write {
 export class ClusterStore {
   constructor(@Inject(STATE_REPOSITORY) private readonly repository: StateRepository) {}
 
-  beginTerm(): Promise<LeadershipTerm> {
-    return this.repository.beginTerm();
+  lead(candidacy?: Candidacy): Promise<Leadership> {
+    return this.repository.lead(candidacy);
+  }
+
+  currentTerm(): Promise<CurrentTerm> {
+    return this.repository.currentTerm();
   }
 
   async load(): Promise<StoredCluster> {
-    const { entries } = await this.repository.list('');
-    const under = (prefix: string) => entries.filter(({ key }) => key.startsWith(prefix));
-    return {
-      nodes: under(NODES).map(({ key, value }) => parseNodeIdentity(key, value)),
-      pipelines: under(PIPELINES).map(({ key, value }) => parsePipeline(key, value)),
-      deployments: entries
-        .filter(({ key }) => key === DEPLOYMENTS)
-        .flatMap(({ key, value }) => parseDeployedModels(key, value)),
-    };
+    return parseCluster(await this.repository.list(''));
+  }
+
+  /** The stored cluster at once, and again whenever it has changed. Ends when the signal aborts. */
+  async *follow(signal: AbortSignal): AsyncGenerator<StoredCluster> {
+    let snapshot = await this.repository.list('');
+    yield parseCluster(snapshot);
+    for await (const { revision } of this.repository.watch('', snapshot.revision + 1, signal)) {
+      // What was listed last may be ahead of the watch.
+      if (revision <= snapshot.revision) continue;
+      snapshot = await this.repository.list('');
+      yield parseCluster(snapshot);
+    }
   }
 
   /**
    * Writes what differs between two states. Repeating it after a failure is harmless.
    * @returns whether there was anything to write
-   * @throws PangalacticError `state_conflict` when another hub has taken the lead, `state_unavailable`
+   * @throws PangalacticError `state_conflict` when another hub has taken the lead, `state_unavailable`,
+   * `state_outcome_unknown`
    */
   async save(before: ClusterState, after: ClusterState): Promise<boolean> {
+    // Entries stand for themselves, so a large change may be written in several commits.
     const batches = inCommits(writesBetween(before, after));
     for (const writes of batches) {
       const { outcome } = await this.repository.commit({
@@ -69,6 +81,17 @@ export class ClusterStore {
   close(): Promise<void> {
     return this.repository.close();
   }
+}
+
+function parseCluster({ entries }: StateSnapshot): StoredCluster {
+  const under = (prefix: string) => entries.filter(({ key }) => key.startsWith(prefix));
+  return {
+    nodes: under(NODES).map(({ key, value }) => parseNodeIdentity(key, value)),
+    pipelines: under(PIPELINES).map(({ key, value }) => parsePipeline(key, value)),
+    deployments: entries
+      .filter(({ key }) => key === DEPLOYMENTS)
+      .flatMap(({ key, value }) => parseDeployedModels(key, value)),
+  };
 }
 
 function writesBetween(before: ClusterState, after: ClusterState): Write[] {
@@ -100,21 +123,4 @@ function writesBetween(before: ClusterState, after: ClusterState): Write[] {
 function identityOf(node: ClusterNode): NodeIdentity {
   const { id, address, computeType, simulated, memoryBytes, version, activationFormat } = node;
   return { id, address, computeType, simulated, memoryBytes, version, activationFormat };
-}
-
-/** Entries stand for themselves, so a large change may be written in several commits. */
-function inCommits(writes: readonly Write[]): Write[][] {
-  const commits: Write[][] = [];
-  let room = 0;
-  for (const write of writes) {
-    const bytes = write.key.length + Buffer.byteLength(write.value ?? '');
-    const current = commits.at(-1);
-    if (current && current.length < MAX_COMMIT_OPERATIONS && bytes <= room) current.push(write);
-    else {
-      commits.push([write]);
-      room = MAX_COMMIT_BYTES;
-    }
-    room -= bytes;
-  }
-  return commits;
 }

@@ -15,10 +15,16 @@ import {
   toPangalacticError,
 } from '@pangalactic/contracts';
 import { DrainCoordinator } from '@pangalactic/lifecycle';
-import { ACTIVATION_FORMATS, Backoff, connectHub, type Duplex, type HubClient } from '@pangalactic/transport';
+import {
+  ACTIVATION_FORMATS,
+  advertisedAddress,
+  Backoff,
+  connectHub,
+  type Duplex,
+  type HubClient,
+} from '@pangalactic/transport';
 import { ModelInventory } from '../models/model-inventory.service';
 import { PipelineRegistry } from '../pipeline/pipeline-registry.service';
-import { advertisedAddress } from './advertised-address';
 import { ClusterFence } from './cluster-fence';
 import { NodeIdentity } from './node-identity';
 import { offeredMemory } from './node-memory';
@@ -41,6 +47,8 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
   private readonly leaving = new AbortController();
   private backoff = reconnectBackoff(Infinity);
   private readonly hub: HubClient;
+  /** The hub that the configured one, a standby, has named as the leader. */
+  private leader: HubClient | undefined;
   private current: Session | undefined;
   private running: Promise<void> = Promise.resolve();
   private hasRegistered = false;
@@ -52,8 +60,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
     private readonly pipelines: PipelineRegistry,
     private readonly drain: DrainCoordinator,
   ) {
-    const clusterToken = config.clusterToken ?? '';
-    this.hub = connectHub(formatAddress(config.hubAddress), { clusterToken });
+    this.hub = this.connect(formatAddress(config.hubAddress));
   }
 
   /** At least once since the process started: what it serves needs no hub after that. */
@@ -68,7 +75,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
 
   onApplicationShutdown(): void {
     this.leaving.abort();
-    this.hub.close();
+    this.close();
   }
 
   /** Ends the session in good order: the hub routes nothing here any more and lets the pipelines finish what runs. */
@@ -76,6 +83,11 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
     this.leaving.abort();
     this.current?.end();
     await Promise.race([this.running, delay(LEAVE_TIMEOUT_MS, undefined, { ref: false })]);
+    this.close();
+  }
+
+  private close(): void {
+    this.leader?.close();
     this.hub.close();
   }
 
@@ -89,6 +101,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
       } catch (error) {
         if (signal.aborted) return;
         await this.explain(error);
+        this.redirect(toPangalacticError(error).redirectTo);
       }
       await delay(this.backoff.nextDelayMs(), undefined, { signal }).catch(() => undefined);
     }
@@ -96,7 +109,8 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
 
   /** One session, until it breaks. */
   private async session(): Promise<void> {
-    const session = this.hub.nodeSession();
+    const hub = this.leader ?? this.hub;
+    const session = hub.nodeSession();
     this.current = session;
     try {
       await session.send({ register: await this.registration() });
@@ -105,7 +119,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
       if (reset) await this.pipelines.unloadAll('the node joined another cluster');
       this.hasRegistered = true;
       this.backoff = reconnectBackoff(registered.heartbeatIntervalMs);
-      this.logger.log({ event: 'registered', nodeId: this.identity.id, hub: this.hub.address, term: registered.term });
+      this.logger.log({ event: 'registered', nodeId: this.identity.id, hub: hub.address, term: registered.term });
       await this.serve(session, registered.heartbeatIntervalMs);
     } finally {
       session.cancel();
@@ -150,7 +164,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
     const constrainedBytes = process.constrainedMemory();
     return {
       nodeId: this.identity.id,
-      address: await advertisedAddress(this.config),
+      address: await advertisedAddress(this.config, this.config.hubAddress),
       computeType: gpuComputeType,
       simulated: simulatedVramBytes > 0,
       memoryBytes: offeredMemory({ simulatedVramBytes, constrainedBytes, totalBytes: totalmem() }),
@@ -175,9 +189,20 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
     }
   }
 
+  /** After every session that failed: a leader that is lost is asked for anew where it is configured. */
+  private redirect(address: string | undefined): void {
+    this.leader?.close();
+    this.leader = address === undefined ? undefined : this.connect(address);
+  }
+
+  private connect(address: string): HubClient {
+    return connectHub(address, { clusterToken: this.config.clusterToken ?? '' });
+  }
+
   private async explain(error: unknown): Promise<void> {
     const { code, message } = toPangalacticError(error);
-    this.logger.warn({ event: 'hub_session_lost', hub: this.hub.address, code, reason: message });
+    const hub = (this.leader ?? this.hub).address;
+    this.logger.warn({ event: 'hub_session_lost', hub, code, reason: message });
     if (code === 'node_id_taken' && !this.hasRegistered && (await this.identity.disambiguate())) {
       this.logger.log({ event: 'node_id_changed', nodeId: this.identity.id });
     }

@@ -147,6 +147,20 @@ describe('HubSession', () => {
     });
   });
 
+  it('goes to the leader that a standby names, and back when that is lost', async () => {
+    const leaderAddress = `127.0.0.1:${await freePort()}`;
+    const leader = await ScriptedHub.start(leaderAddress);
+    hub.answerWith(() => {
+      throw new PangalacticError('not_leader', `${leaderAddress} leads`, { redirectTo: leaderAddress });
+    });
+    await startNode();
+    expect((await leader.session()).register.nodeId).toBe('node-0');
+    hub.answerWith(() => ({ registered: { clusterId: 'cluster-a', term: 2, heartbeatIntervalMs: 20 } }));
+    await leader.close();
+    const again = await hub.session(1);
+    await until(() => again.heartbeats > 0, { timeoutMs: 5_000, message: 'a heartbeat' });
+  });
+
   it('forgets its shards when it joins another cluster', async () => {
     const node = await startNode();
     const session = await hub.session();

@@ -1,12 +1,9 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
 import { loadNodeConfig } from '@pangalactic/config';
-import { freePort } from '@pangalactic/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { advertisedAddress } from './advertised-address';
 import { requireComputeType } from './compute-type';
 import { NodeIdentity } from './node-identity';
 import { offeredMemory } from './node-memory';
@@ -99,31 +96,5 @@ describe('NodeIdentity', () => {
     Logger.overrideLogger(false);
     await writeFile(join(directory, 'file'), '');
     expect((await identity({ NODE_CACHE_DIR: join(directory, 'file', 'cache', 'x') })).id).toBe(hostname());
-  });
-});
-
-describe('advertisedAddress', () => {
-  let hub: Server;
-  let hubAddress: string;
-
-  beforeEach(async () => {
-    const port = await freePort();
-    hub = createServer().listen(port, '127.0.0.1');
-    hubAddress = `127.0.0.1:${port}`;
-  });
-  afterEach(() => void hub.close());
-
-  it.each([
-    ['what is configured', { NODE_ADVERTISE_ADDR: 'gpu-7.lan:7000', NODE_BIND_ADDR: '0.0.0.0:7200' }, 'gpu-7.lan:7000'],
-    ['the bind address of one interface', { NODE_BIND_ADDR: '10.1.2.3:7200' }, '10.1.2.3:7200'],
-    ['the interface towards the hub', { NODE_BIND_ADDR: '0.0.0.0:7200' }, '127.0.0.1:7200'],
-  ])('is %s', async (_case, environment, expected) => {
-    expect(await advertisedAddress(loadNodeConfig({ NODE_HUB_ADDR: hubAddress, ...environment }))).toBe(expected);
-  });
-
-  it('cannot be derived while the hub is away', async () => {
-    hub.close();
-    const config = loadNodeConfig({ NODE_HUB_ADDR: `127.0.0.1:${await freePort()}` });
-    await expect(advertisedAddress(config)).rejects.toThrow(/ECONNREFUSED/);
   });
 });

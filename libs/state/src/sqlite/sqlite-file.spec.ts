@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { repositoryRoot } from '@pangalactic/contracts';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openStateRepository } from './open-state-repository';
-import { stateDataSource } from './sqlite-state-repository';
+import { KEPT_CHANGES } from './sqlite-changes';
+import { MIGRATIONS } from './sqlite-schema';
+import { SqliteStateRepository, stateDataSource } from './sqlite-state-repository';
 
 let folder: string;
 let path: string;
@@ -19,7 +20,7 @@ beforeEach(async () => {
 
 afterEach(() => rm(folder, { recursive: true }));
 
-const open = () => openStateRepository({ backend: 'sqlite', sqlitePath: path });
+const open = () => SqliteStateRepository.open(path);
 
 /** A file as this version leaves it, with one entry. */
 async function createState(): Promise<void> {
@@ -44,9 +45,9 @@ describe('a second process on the same file', () => {
       readdirSync(root + '/libs').map((lib) => ['@pangalactic/' + lib, root + '/libs/' + lib + '/src/index.ts']),
     );
     const options = { configFile: false, root, logLevel: 'error', resolve: { alias } };
-    const { module } = await runnerImport(root + '/libs/state/src/index.ts', options);
+    const { module } = await runnerImport(root + '/libs/state/src/sqlite/sqlite-state-repository.ts', options);
     try {
-      const repository = await module.openStateRepository({ backend: 'sqlite', sqlitePath });
+      const repository = await module.SqliteStateRepository.open(sqlitePath);
       for (let count = 1; ; count++) {
         await repository.commit({ puts: [{ key: 'count', value: String(count) }] });
         await new Promise((written) => process.stdout.write(count + '\\n', written));
@@ -118,7 +119,7 @@ describe('a file that is not ours to use', () => {
         await createState();
         execute('UPDATE meta SET schema_version = 7');
       },
-      /schema version 7 is newer than this hub's 1/,
+      /schema version 7 is newer than this hub's 2/,
     ],
     [
       'half-migrated: a table is missing',
@@ -134,7 +135,15 @@ describe('a file that is not ours to use', () => {
         await createState();
         execute('DELETE FROM migrations');
       },
-      /half-way: version 1 with \[\]/,
+      /half-way: version 2 with \[\]/,
+    ],
+    [
+      'half-migrated: the second migration is recorded, its table is missing',
+      async () => {
+        await createState();
+        execute('DROP TABLE changes');
+      },
+      /half-way: version 2 without table changes/,
     ],
     [
       'without its facts',
@@ -192,6 +201,11 @@ describe('a file from a start that was cut short', () => {
   it.each<[string, () => Promise<void>]>([
     ['empty', () => writeFile(path, '')],
     [
+      'with the table of migrations alone, as TypeORM leaves it',
+      async () =>
+        execute('CREATE TABLE migrations (id integer PRIMARY KEY AUTOINCREMENT, timestamp bigint, name varchar)'),
+    ],
+    [
       'with the table of migrations alone',
       async () => execute('CREATE TABLE migrations (id integer PRIMARY KEY, timestamp bigint, name varchar)'),
     ],
@@ -201,6 +215,44 @@ describe('a file from a start that was cut short', () => {
     const repository = await open();
     expect((await repository.get('a'))?.value).toBe('1');
     await repository.close();
+  });
+});
+
+describe('a file of the first version', () => {
+  it('keeps what it holds, and cannot be watched from before', async () => {
+    await createState();
+    const dataSource = await stateDataSource(path).initialize();
+    await dataSource.undoLastMigration();
+    await dataSource.destroy();
+    const repository = await open();
+    const { entries, revision } = await repository.list('');
+    expect(entries.map(({ key, value }) => [key, value])).toEqual([['a', '1']]);
+    const past = repository.watch('', revision)[Symbol.asyncIterator]();
+    await expect(past.next()).rejects.toMatchObject({ code: 'state_compacted' });
+    await repository.close();
+  });
+});
+
+describe('changes', () => {
+  it('are forgotten when there are more than enough, and a watch from before says so', async () => {
+    const repository = await open();
+    const puts = (round: number) => Array.from({ length: 100 }, (_, key) => ({ key: `key-${key}`, value: `${round}` }));
+    const rounds = KEPT_CHANGES / 100 + 2;
+    const revisions: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const result = await repository.commit({ puts: puts(round) });
+      if (result.outcome === 'applied') revisions.push(result.revision);
+    }
+    const firstFrom = async (revision: number) => {
+      for await (const changes of repository.watch('', revision)) return changes;
+      return undefined;
+    };
+    await expect(firstFrom(revisions[1]!)).rejects.toMatchObject({ code: 'state_compacted' });
+    expect(await firstFrom(revisions[2]!)).toMatchObject({ revision: revisions[2], changes: { length: 100 } });
+    await repository.close();
+    const connection = new Database(path);
+    expect(connection.prepare('SELECT COUNT(*) FROM changes').pluck().get()).toBe(KEPT_CHANGES);
+    connection.close();
   });
 });
 
@@ -214,7 +266,7 @@ describe('the schema', () => {
 
   it('can be taken back', async () => {
     const dataSource = await stateDataSource(path).initialize();
-    await dataSource.undoLastMigration();
+    for (const _ of MIGRATIONS) await dataSource.undoLastMigration();
     const tables: { name: string }[] = await dataSource.query(`SELECT name FROM sqlite_master WHERE type = 'table'`);
     await dataSource.destroy();
     expect(tables.map(({ name }) => name).filter((name) => !name.startsWith('sqlite_'))).toEqual(['migrations']);

@@ -2,11 +2,11 @@ import { open, stat } from 'node:fs/promises';
 import Database from 'better-sqlite3';
 import type { Database as Connection } from 'better-sqlite3';
 import { corruptState, stateError } from './sqlite-errors';
-import { META_ID, MIGRATIONS, MIGRATIONS_TABLE } from './sqlite-schema';
+import { META_ID, MIGRATIONS, MIGRATIONS_TABLE, TABLES_OF_VERSION } from './sqlite-schema';
 
 /** What every SQLite file starts with. */
 const MAGIC = 'SQLite format 3\0';
-const STATE_TABLES = ['entries', 'meta'];
+const STATE_TABLES = TABLES_OF_VERSION[1];
 
 /**
  * Refuses a file that is not a state database this version can use, before anything is written to it:
@@ -32,7 +32,7 @@ function inspectSchema(path: string, connection: Connection): void {
   if (damage !== 'ok') throw corruptState(path, String(damage));
 
   const column = (sql: string): unknown[] => connection.prepare(sql).pluck().all();
-  const tables = column(`SELECT name FROM sqlite_master WHERE type = 'table'`);
+  const tables = column(`SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'sqlite_*'`);
   const applied = tables.includes(MIGRATIONS_TABLE)
     ? column(`SELECT name FROM "${MIGRATIONS_TABLE}" ORDER BY id`).map(String)
     : [];
@@ -49,6 +49,8 @@ function inspectSchema(path: string, connection: Connection): void {
   if (version > MIGRATIONS.length) {
     throw corruptState(path, `schema version ${version} is newer than this hub's ${MIGRATIONS.length}`);
   }
+  const missing = TABLES_OF_VERSION[version]?.find((table) => !tables.includes(table));
+  if (missing) throw corruptState(path, `a migration stopped half-way: version ${version} without table ${missing}`);
   const expected = MIGRATIONS.slice(0, version).map((Migration) => new Migration().name);
   if (applied.join() !== expected.join()) {
     throw corruptState(path, `a migration stopped half-way: version ${version} with [${applied.join(', ')}]`);

@@ -1,0 +1,92 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { FaultProxy } from '../fault-proxy';
+import { freePort } from '../free-port';
+import { until } from '../until';
+import { EtcdMember, loopbackUrl, requireEtcd, type TlsFiles } from './etcd-member';
+
+const START_TIMEOUT_MS = 30_000;
+const ETCDCTL_TIMEOUT_MS = 10_000;
+
+/** A client's own way to each member, which can be cut or stalled without touching anybody else's. */
+export interface EtcdLink {
+  readonly endpoints: readonly string[];
+  readonly proxies: readonly FaultProxy[];
+}
+
+/** etcd members on the loopback interface, with their data in a folder for temporary files. */
+export class EtcdCluster {
+  private readonly proxies: FaultProxy[] = [];
+
+  private constructor(
+    readonly members: readonly EtcdMember[],
+    private readonly folder: string,
+    private readonly tls: TlsFiles | undefined,
+  ) {}
+
+  static async start(size = 3, tls?: TlsFiles): Promise<EtcdCluster> {
+    requireEtcd();
+    const folder = await mkdtemp(join(tmpdir(), 'pangalactic-etcd-'));
+    const ports = [];
+    for (let index = 0; index < size; index++) {
+      ports.push({ name: `etcd-${index}`, clientPort: await freePort(), peerPort: await freePort() });
+    }
+    const initialCluster = ports.map(({ name, peerPort }) => `${name}=${loopbackUrl(peerPort)}`).join();
+    const cluster = new EtcdCluster(
+      ports.map((member) => new EtcdMember({ ...member, folder, initialCluster, ...(tls && { tls }) })),
+      folder,
+      tls,
+    );
+    for (const member of cluster.members) member.start();
+    await cluster.untilHealthy();
+    return cluster;
+  }
+
+  get endpoints(): string[] {
+    return this.members.map(({ clientPort }) => loopbackUrl(clientPort, this.tls && 'https'));
+  }
+
+  async link(): Promise<EtcdLink> {
+    const proxies = await Promise.all(this.members.map(({ clientPort }) => FaultProxy.start(clientPort)));
+    this.proxies.push(...proxies);
+    return { proxies, endpoints: proxies.map(({ port }) => loopbackUrl(port)) };
+  }
+
+  /** All members answer and agree. */
+  async untilHealthy(): Promise<void> {
+    await until(() => this.etcdctl('endpoint', 'health').then(() => true), {
+      timeoutMs: START_TIMEOUT_MS,
+      message: `a healthy etcd cluster; logs: ${this.folder}`,
+    });
+  }
+
+  /** The member that leads in the consensus protocol. */
+  async leader(): Promise<EtcdMember> {
+    const output = await this.etcdctl('endpoint', 'status', '--write-out=json');
+    const status = JSON.parse(output) as { Status: { header: { member_id: number }; leader: number } }[];
+    const index = status.findIndex(({ Status }) => Status.header.member_id === Status.leader);
+    const leader = this.members[index];
+    if (!leader) throw new Error('the etcd cluster has no leader');
+    return leader;
+  }
+
+  async etcdctl(...commandLine: string[]): Promise<string> {
+    const { tls } = this;
+    const access = tls ? [`--cacert=${tls.ca}`, `--cert=${tls.certificate}`, `--key=${tls.key}`] : [];
+    const flags = [`--endpoints=${this.endpoints.join()}`, ...access];
+    const { stdout } = await promisify(execFile)('etcdctl', [...flags, ...commandLine], {
+      env: { PATH: '/usr/local/bin:/usr/bin:/bin', ETCDCTL_API: '3' },
+      timeout: ETCDCTL_TIMEOUT_MS,
+    });
+    return stdout;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.proxies.map((proxy) => proxy.close()));
+    await Promise.all(this.members.map((member) => member.kill()));
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
