@@ -179,9 +179,9 @@ describe('BatchScheduler', () => {
     const driver = new Driver(target);
     target.submit(request({ maxTokens: 3 }));
     driver.run(1);
-    target.submit(request({ promptIds: distinctPrompt(384) }));
+    target.submit(request({ promptIds: distinctPrompt(2 * 48 + 2 * 128) }));
     const chunks = driver.run(6).filter((step) => step.phase === 'prefill');
-    expect(chunks.map((step) => step.tokenIds.length)).toEqual([64, 64, 128, 128]);
+    expect(chunks.map((step) => step.tokenIds.length)).toEqual([48, 48, 128, 128]);
   });
 
   it('batches all sequences that are ready on one stage', () => {

@@ -171,7 +171,7 @@ export class BatchScheduler {
   private prefillStep(sequence: Sequence, besideDecode: boolean): HeadStep {
     this.decodeStepsSincePrefill = 0;
     this.prefillSteps += 1;
-    return this.step('prefill', [sequence.feedChunk(largestChunk(this.options.stages, besideDecode))]);
+    return this.step('prefill', [sequence.feedChunk(largestChunk(besideDecode))]);
   }
 
   private decodeStep(group: readonly Sequence[]): HeadStep {

@@ -9,11 +9,10 @@ export function chunkSize(tokens: number, largest: number): number {
   return tokens === largest + 1 ? largest - 1 : largest;
 }
 
-/**
- * Tokens per prefill step. Large chunks save a little per step, but whoever decodes meanwhile waits for them: behind one in
- * a single stage, behind one in each stage of a pipeline.
- */
-export function largestChunk(stages: number, besideDecode: boolean): number {
-  if (!besideDecode) return PREFILL_CHUNK_TOKENS;
-  return stages === 1 ? 64 : 48;
+/** While others decode: they wait for each chunk, in a pipeline for one in each stage. */
+export const CHUNK_BESIDE_DECODE_TOKENS = 48;
+
+/** Tokens per prefill step. Large chunks save a little per step, but whoever decodes meanwhile waits for them. */
+export function largestChunk(besideDecode: boolean): number {
+  return besideDecode ? CHUNK_BESIDE_DECODE_TOKENS : PREFILL_CHUNK_TOKENS;
 }
