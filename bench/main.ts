@@ -6,7 +6,7 @@ import { Command, Option } from 'commander';
 import { LlamaCppPeer, peerAvailable } from '@pangalactic/testing';
 import { BareEngine } from './bare-engine';
 import { describeMachine } from './machine';
-import { deliveredCores, QUIET_CORES } from './noise';
+import { deliveredCores, QUIET_CORES, quietMoment } from './noise';
 import { profile } from './profile';
 import { type Round, type Row, ROWS, type Subjects } from './rows';
 import { ServedModel } from './served-model';
@@ -31,6 +31,8 @@ interface Result {
   readonly bar: number;
   readonly stretch: number;
   readonly reached: 'stretch' | 'bar' | 'no';
+  /** The lesser of what two busy loops got before and after the rounds. */
+  readonly coresDelivered: number;
 }
 
 async function main(): Promise<void> {
@@ -53,14 +55,10 @@ async function main(): Promise<void> {
   if (flags.study && study) return store(flags.study, { machine, ...(await study()) });
 
   const rows = ROWS.filter(({ name }) => name.includes(flags.only ?? ''));
-  const cores: number[] = [];
-  const results = await measureAll(rows, Number(flags.rounds), cores);
-  const quiet = Math.min(...cores) >= QUIET_CORES;
-  console.log(`cores delivered: ${cores.map((count) => count.toFixed(2)).join(', ')}${quiet ? '' : ' (noisy)'}`);
-  await store('engine', { machine, coresDelivered: cores, quiet, results });
+  await store('engine', { machine, results: await measureAll(rows, Number(flags.rounds)) });
 }
 
-async function measureAll(rows: readonly Row[], rounds: number, cores: number[]): Promise<Result[]> {
+async function measureAll(rows: readonly Row[], rounds: number): Promise<Result[]> {
   if (!peerAvailable()) throw new Error('llama.cpp is missing: run `node test/peer/install.mjs`');
   const threads = availableParallelism();
   const modelPath = await tinyLlamaFile();
@@ -72,10 +70,7 @@ async function measureAll(rows: readonly Row[], rounds: number, cores: number[])
   try {
     const subjects: Subjects = { peer, engine, modelPath, threads, oneNode, oneNodeOneThread, twoNodesOneThread };
     const results: Result[] = [];
-    for (const row of rows) {
-      cores.push(await deliveredCores());
-      results.push(await measureRow(row, rounds, subjects));
-    }
+    for (const row of rows) results.push(await measureRow(row, rounds, subjects));
     return results;
   } finally {
     await peer.close();
@@ -88,8 +83,11 @@ async function measureAll(rows: readonly Row[], rounds: number, cores: number[])
 async function measureRow(row: Row, wantedRounds: number, subjects: Subjects): Promise<Result> {
   const { name, bar, stretch, unit, atMost, rounds = wantedRounds } = row;
   if (rounds > 1) await row.measure(subjects);
+  const before = await quietMoment();
   const measured: Round[] = [];
   for (let round = 0; round < rounds; round++) measured.push(await row.measure(subjects));
+  const coresDelivered = Math.min(before, await deliveredCores());
+  const noise = coresDelivered < QUIET_CORES ? `, noisy: ${coresDelivered.toFixed(2)} of 2 cores` : '';
   const figure = median(measured.map((round) => round.figure));
   const spread = relativeSpread(measured.map((round) => round.figure));
   const parts = Object.fromEntries(
@@ -100,9 +98,9 @@ async function measureRow(row: Row, wantedRounds: number, subjects: Subjects): P
   const details = Object.entries(parts).map(([part, value]) => `${part} ${value.toFixed(1)}`);
   console.log(
     `${name.padEnd(60)} ${figure.toFixed(2).padStart(7)} ${unit.padEnd(5)} +- ${(spread * 100).toFixed(0).padStart(2)} %` +
-      `  bar ${bar}, stretch ${stretch}: ${reached}  (${details.join(', ')})`,
+      `  bar ${bar}, stretch ${stretch}: ${reached}  (${details.join(', ')}${noise})`,
   );
-  return { name, figure, spread, parts, bar, stretch, reached };
+  return { name, figure, spread, parts, bar, stretch, reached, coresDelivered };
 }
 
 async function store(name: string, result: object): Promise<void> {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 
 const BURN_MS = 500;
@@ -25,4 +26,16 @@ export async function deliveredCores(): Promise<number> {
   const alone = await burn();
   const together = await Promise.all([burn(), burn()]);
   return (together[0] + together[1]) / alone;
+}
+
+const PATIENCE = { attempts: 8, pauseMs: 4_000 };
+
+/** Waits a while for the machine to be ours. @returns the cores delivered last, which may still be too few */
+export async function quietMoment(): Promise<number> {
+  let cores = await deliveredCores();
+  for (let attempt = 1; cores < QUIET_CORES && attempt < PATIENCE.attempts; attempt += 1) {
+    await delay(PATIENCE.pauseMs);
+    cores = await deliveredCores();
+  }
+  return cores;
 }
