@@ -14,6 +14,7 @@ import { RouteReadiness } from './health/route-readiness';
 import { RequestTracker } from './http/request-tracker';
 import { GatewayMetrics } from './metrics/gateway-metrics';
 import { METRIC_PROVIDERS } from './metrics/metric-providers';
+import { HeadProbe } from './models/head-probe';
 import { ModelCache } from './models/model-cache';
 import { NodeClients } from './models/node-clients';
 import { ChatCompletionsController } from './openai/chat-completions.controller';
@@ -43,6 +44,7 @@ export class GatewayModule {
         RouteWatcher,
         PipelineDispatcher,
         NodeClients,
+        HeadProbe,
         ModelCache,
         SlicedWork,
         GenerationService,

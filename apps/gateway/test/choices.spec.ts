@@ -145,15 +145,15 @@ describe('several choices', () => {
     gateway.cluster.script = async function* ({ choiceIndex }, signal) {
       yield accepted;
       yield token(0);
-      if (choiceIndex === 1) throw new PangalacticError('pipeline_broken', 'stage 1: connection lost');
+      if (choiceIndex === 1) throw new PangalacticError('kv_gap', 'a row starts at 5, its KV ends at 3');
       await untilAborted(signal);
     };
     const response = await chat();
-    expect(response.status).toBe(503);
+    expect(response.status).toBe(500);
     const others = calls().filter(({ request }) => request.choiceIndex !== 1);
     await until(() => others.every(({ cancelled }) => cancelled), { ...TIMEOUT, message: 'the cancelled calls' });
     const events = await readEvents(await chat({ stream: true }));
-    expect(events.at(-1)!.error).toMatchObject({ code: 'pipeline_broken' });
+    expect(events.at(-1)!.error).toMatchObject({ code: 'kv_gap' });
   });
 
   it('end with reasons of their own', async () => {

@@ -84,7 +84,7 @@ describe('a pipeline that fails before the first token', () => {
     cluster.script = async function* () {
       if (cluster.calls.length > 1) return yield* answer(hello.completionIds);
       yield { accepted: { promptTokens: 1, cachedTokens: 0 } };
-      throw new PangalacticError('pipeline_broken', 'stage 1 is gone');
+      throw new PangalacticError('service_unavailable', 'the connection was lost');
     };
     expect(await chat()).toEqual([200, hello.text]);
     expect(pipelinesTried()).toEqual(['p1', 'p1']);
@@ -94,10 +94,23 @@ describe('a pipeline that fails before the first token', () => {
     const { cluster } = await start({});
     cluster.script = async function* () {
       yield { accepted: { promptTokens: 1, cachedTokens: 0 } };
-      throw new PangalacticError('pipeline_broken', 'poisoned');
+      throw new PangalacticError('service_unavailable', 'poisoned');
     };
-    expect(await chat()).toEqual([503, 'pipeline_broken']);
+    expect(await chat()).toEqual([503, 'service_unavailable']);
     expect(pipelinesTried()).toHaveLength(3);
+  });
+
+  it('for good is not asked again, whatever the route table says', async () => {
+    const { cluster } = await start({});
+    cluster.script = ({ pipelineId }) => {
+      if (pipelineId === 'p2') return answer(hello.completionIds);
+      throw new PangalacticError('pipeline_broken', 'stage 1 is gone');
+    };
+    const answered = chat();
+    await until(() => cluster.calls.length === 1, { timeoutMs: 5_000, message: 'the first attempt' });
+    cluster.deploy('p1', 'p2');
+    expect(await answered).toEqual([200, hello.text]);
+    expect(pipelinesTried()).toEqual(['p1', 'p2']);
   });
 
   it('because its head does not answer at all is left for another', async () => {

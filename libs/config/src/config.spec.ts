@@ -217,6 +217,14 @@ const CASES: readonly Case[] = [
     ],
     bad: [...BAD_NUMBERS, '3601'],
   }),
+  gateway('GATEWAY_RESUME_TIMEOUT_S', 'resumeTimeoutMs', {
+    unset: 60_000,
+    good: [
+      ['1', 1_000],
+      ['3600', 3_600_000],
+    ],
+    bad: [...BAD_NUMBERS, '0', '3601'],
+  }),
   ...shared('PANGALACTIC_CLUSTER_TOKEN', 'clusterToken', { unset: undefined, ...SECRET }),
   ...shared('LOG_LEVEL', 'logLevel', {
     unset: 'info',

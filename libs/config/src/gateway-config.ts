@@ -20,6 +20,12 @@ export const GATEWAY_VARIABLES = {
     '10',
     'seconds (at least 1) that a request waits for a pipeline and a free place on it; when 64 wait there already it gets 503 at once',
   ),
+  resumeTimeoutMs: variable(
+    'GATEWAY_RESUME_TIMEOUT_S',
+    seconds({ min: 1, max: 3600 }),
+    '60',
+    'seconds that a completion which lost its pipeline waits for a place on another before it ends with an error',
+  ),
   ...SHARED_VARIABLES,
 };
 

@@ -327,6 +327,16 @@ describe('a load that keeps failing', () => {
   });
 });
 
+it('a pipeline that had served has a successor soon, however often that happens: streams wait for it', () => {
+  const cluster = clusterOf(1, 'a');
+  for (let breaks = 0; breaks < 10; breaks++) {
+    const [serving] = cluster.pipelines.READY ?? [];
+    cluster.breakPipeline(serving!);
+    cluster.pass(3_000);
+  }
+  expect(cluster.pipelines).toEqual({ READY: ['nano-1-11'] });
+});
+
 describe('a hub restart', () => {
   it('keeps READY pipelines READY and sends nothing to nodes that still hold their shards', () => {
     const cluster = clusterOf(3, 'a', 'b', 'c');

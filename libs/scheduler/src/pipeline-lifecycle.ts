@@ -15,6 +15,8 @@ export const LOAD_STALL_MS = 600_000;
 export const STABLE_MS = 10_000;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 60_000;
+/** What had served broke for a reason that came later, such as a dead node; and streams wait for the successor. */
+const LONGEST_RETRY_AFTER_SERVING_MS = 2_000;
 
 /** Wait before the next attempt after `failures` failures in a row. */
 export function retryDelay(failures: number): Milliseconds {
@@ -101,6 +103,8 @@ function afterFailure(deployment: Deployment, before: Pipeline, broken: Pipeline
   const served = before.state === 'READY';
   const stable = served && now - before.since >= STABLE_MS;
   const failures = stable ? 0 : deployment.failures + 1;
-  const delay = retryDelay(served && failures > 0 ? failures - 1 : failures);
+  const delay = served
+    ? Math.min(LONGEST_RETRY_AFTER_SERVING_MS, retryDelay(Math.max(0, failures - 1)))
+    : retryDelay(failures);
   return { ...deployment, failures, lastFailure: broken.reason, retryAt: now + delay };
 }

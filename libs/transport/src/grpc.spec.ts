@@ -9,7 +9,7 @@ import { MAX_MESSAGE_BYTES } from './channel-options';
 import { connectHub, connectNode } from './client';
 import { GrpcServerHandle, grpcServerOptions } from './grpc-server';
 import { handleDuplex } from './handle-duplex';
-import { isServing } from './health-client';
+import { isAnswering, isServing } from './health-client';
 import { startSpecServer, type Handlers, type SpecServer } from './grpc-server.fixture';
 import { streamResponse } from './stream-response';
 
@@ -173,6 +173,7 @@ describe('the cluster token', () => {
   it('is not demanded of health probes', async () => {
     const server = await start({}, 'secret');
     expect(await isServing(server.address, 5_000)).toBe(false);
+    expect(await isAnswering(server.address, 5_000)).toBe(true);
     server.handle.setServing(true);
     expect(await isServing(server.address, 5_000)).toBe(true);
   });
@@ -190,7 +191,9 @@ describe('a process', () => {
     const started = performance.now();
     expect(await isServing(silent, 200)).toBe(false);
     expect(performance.now() - started).toBeLessThan(5_000);
+    expect(await isAnswering(silent, 200)).toBe(false);
     expect(await isServing('127.0.0.1:1', 5_000)).toBe(false);
+    expect(await isAnswering('127.0.0.1:1', 5_000)).toBe(false);
     expect(await isServing(http, 5_000)).toBe(false);
   });
 });

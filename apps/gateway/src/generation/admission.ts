@@ -3,6 +3,15 @@ import { PangalacticError } from '@pangalactic/contracts';
 /** Covers the round trip to a head that has a free place, however short the queue timeout is. */
 const MIN_WAIT_MS = 1_000;
 
+export interface AdmissionOptions {
+  readonly modelId: string;
+  /** Of the request's choices. */
+  readonly places: Set<Admission>;
+  readonly waitMs: number;
+  /** The completion has begun on a pipeline that is gone. */
+  readonly resumes: boolean;
+}
+
 /**
  * How long a request may wait for a route and a place on it. The signal also follows the client, and goes on doing so
  * once the place is granted.
@@ -13,14 +22,11 @@ export class Admission {
   private readonly clientGone = () => this.controller.abort(this.client.reason);
   private isGranted = false;
 
-  /** @param places of the request's choices: while there are any, the others' turn comes, however long it takes */
   constructor(
     private readonly client: AbortSignal,
-    queueTimeoutMs: number,
-    private readonly modelId: string,
-    private readonly places: Set<Admission>,
+    private readonly options: AdmissionOptions,
   ) {
-    this.wait(Math.max(queueTimeoutMs, MIN_WAIT_MS));
+    this.wait(Math.max(options.waitMs, MIN_WAIT_MS));
     if (client.aborted) this.clientGone();
     else client.addEventListener('abort', this.clientGone);
   }
@@ -35,20 +41,23 @@ export class Admission {
 
   grant(): void {
     this.isGranted = true;
-    this.places.add(this);
+    this.options.places.add(this);
     clearTimeout(this.timer);
   }
 
   close(): void {
-    this.places.delete(this);
+    this.options.places.delete(this);
     clearTimeout(this.timer);
     this.client.removeEventListener('abort', this.clientGone);
   }
 
   private wait(waitMs: number): void {
+    const { modelId, places, resumes } = this.options;
     this.timer = setTimeout(() => {
-      if (this.places.size > 0) return this.wait(waitMs);
-      const message = `No pipeline of the model '${this.modelId}' had a free place within ${waitMs / 1000} s.`;
+      // While other choices of the request have places, the turn of this one comes, however long it takes.
+      if (places.size > 0 && !resumes) return this.wait(waitMs);
+      const outcome = resumes ? 'could go on with the completion' : 'had a free place';
+      const message = `No pipeline of the model '${modelId}' ${outcome} within ${waitMs / 1000} s.`;
       this.controller.abort(new PangalacticError('model_not_ready', message, { param: 'model' }));
     }, waitMs);
   }

@@ -1,3 +1,4 @@
+import { Logger } from '@nestjs/common';
 import { PangalacticError } from '@pangalactic/contracts';
 import type { GenerateResponse } from '@pangalactic/contracts';
 import type { NodeClient } from '@pangalactic/transport';
@@ -7,12 +8,14 @@ import type { Admission } from './admission';
 import type { GenerationEvent } from './generation-event';
 import { pieceEvents } from './sequence';
 import type { Sequence } from './sequence';
+import { watchHead } from './watch-head';
 
-/**
- * 4,096 tokens at 20 s each. Only for what nothing else ends: a head that stands still is found by its step deadlines, a dead
- * one by keepalive, and the wait for a place ends with the admission.
- */
+/** 4,096 tokens at 20 s each. Only for what nothing else ends; the wait for a place ends with the admission. */
 const GENERATE_DEADLINE_MS = 24 * 60 * 60 * 1000;
+/** As long as any step may take, at least. */
+const HEAD_SILENCE_MS = 5_000;
+
+const logger = new Logger('generation');
 
 /** One Generate call on one pipeline's head, on behalf of a sequence. */
 export class Attempt {
@@ -20,15 +23,19 @@ export class Attempt {
     private readonly sequence: Sequence,
     private readonly admission: Admission,
     private readonly measurement: GenerationMeasurement,
+    private readonly route: PipelineRoute,
   ) {}
 
-  /** Leaving the iteration early cancels the call, which frees the slot. */
-  async *run(head: NodeClient, route: PipelineRoute): AsyncGenerator<GenerationEvent, void, undefined> {
-    const call = head.generate(this.sequence.requestFor(route), {
+  /**
+   * Leaving the iteration early cancels the call, which frees the slot.
+   * @param headAnswers asks the head's process whether it is there
+   */
+  async *run(head: NodeClient, headAnswers: () => Promise<boolean>): AsyncGenerator<GenerationEvent, void, undefined> {
+    const call = head.generate(this.sequence.requestFor(this.route), {
       signal: this.admission.signal,
       deadlineMs: GENERATE_DEADLINE_MS,
     });
-    for await (const response of call) {
+    for await (const response of watchHead(call, { silenceMs: HEAD_SILENCE_MS, answers: headAnswers })) {
       for (const event of this.events(response)) {
         if (event.kind === 'finished') this.measurement.finished(event.reason);
         yield event;
@@ -42,8 +49,12 @@ export class Attempt {
     if (accepted) {
       this.admission.grant();
       const event = this.sequence.onAccepted(accepted);
-      if (event) this.measurement.accepted(this.sequence.promptTokens);
-      return event ? [event] : [];
+      if (!event) {
+        this.resumed();
+        return [];
+      }
+      this.measurement.accepted(this.sequence.promptTokens);
+      return [event];
     }
     if (token) {
       const matched = this.sequence.onToken(token);
@@ -53,5 +64,12 @@ export class Attempt {
       return matched.stopped ? [...events, this.sequence.finished('stop')] : events;
     }
     return finished ? this.sequence.onFinished(finished) : [];
+  }
+
+  private resumed(): void {
+    const { pipelineId } = this.route;
+    const { completionTokens } = this.sequence;
+    const waitedMs = Math.round(this.measurement.resumed());
+    logger.log({ event: 'generation_resumed', pipelineId, completionTokens, waitedMs });
   }
 }

@@ -6,9 +6,11 @@ import { Backoff } from '@pangalactic/transport';
 import { delay, orAborted } from '../abort';
 import { GatewayMetrics } from '../metrics/gateway-metrics';
 import type { GenerationMeasurement } from '../metrics/generation-measurement';
+import { HeadProbe } from '../models/head-probe';
 import { ModelCache } from '../models/model-cache';
 import { NodeClients } from '../models/node-clients';
 import { PipelineDispatcher } from '../routing/pipeline-dispatcher';
+import type { RouteDemand } from '../routing/pipeline-dispatcher';
 import type { PipelineRoute } from '../routing/route-table';
 import { Admission } from './admission';
 import { Attempt } from './attempt';
@@ -23,7 +25,10 @@ import { SlicedWork } from './sliced-work';
 
 const RETRY_DELAY = { initialMs: 100, maxMs: 1_000, random: Math.random };
 
-/** Runs completions: finds a pipeline, feeds its tokens through the sequence, and tries again when a pipeline fails. */
+/**
+ * Runs completions: finds a pipeline and feeds its tokens through the sequence. When the pipeline fails, the sequence goes on
+ * where it stopped on another one: the client sees a pause.
+ */
 @Injectable()
 export class GenerationService {
   private readonly logger = new Logger(GenerationService.name);
@@ -32,6 +37,7 @@ export class GenerationService {
     private readonly dispatcher: PipelineDispatcher,
     private readonly models: ModelCache,
     private readonly nodes: NodeClients,
+    private readonly heads: HeadProbe,
     private readonly metrics: GatewayMetrics,
     private readonly work: SlicedWork,
     @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
@@ -69,26 +75,25 @@ export class GenerationService {
     const failures = new AttemptFailures();
     const backoff = new Backoff(RETRY_DELAY);
     let sequence: Sequence | undefined;
-    let admission = this.admit(spec, context);
+    let admission = this.admit(spec, context, false);
     try {
       for (;;) {
-        const { fingerprint } = sequence ?? {};
-        const demand = { modelId: spec.model, fingerprint, avoid: failures.failedPipelines };
-        const { route, release } = await this.dispatcher.acquire(demand, admission.signal);
+        const { route, release } = await this.dispatcher.acquire(demand(spec, sequence, failures), admission.signal);
         try {
           sequence ??= await orAborted(this.sequence(spec, prompt, context.choiceIndex, route), admission.signal);
-          yield* this.attempt(new Attempt(sequence, admission, measurement), route);
+          yield* this.attempt(new Attempt(sequence, admission, measurement, route), route);
           return;
         } catch (error) {
-          // Resuming a sequence that has tokens already would begin here.
-          if (admission.signal.aborted || sequence?.completionTokens) throw error;
-          if (!this.mayRetry(error, route, admission, failures)) throw error;
+          if (admission.signal.aborted) throw error;
+          if (!this.mayRetry(error, route, admission, sequence, failures)) throw error;
         } finally {
           release();
         }
         if (admission.granted) {
+          measurement.interrupted();
+          backoff.reset();
           admission.close();
-          admission = this.admit(spec, context);
+          admission = this.admit(spec, context, true);
         }
         await delay(backoff.nextDelayMs(), admission.signal);
       }
@@ -102,27 +107,49 @@ export class GenerationService {
     return new Sequence(spec, choiceIndex, model, await prompt.of(model, route.contextLength));
   }
 
-  private admit(spec: GenerationSpec, { signal, places }: ChoiceContext): Admission {
-    return new Admission(signal, this.config.queueTimeoutMs, spec.model, places);
+  private admit({ model }: GenerationSpec, { signal, places }: ChoiceContext, resumes: boolean): Admission {
+    const { queueTimeoutMs, resumeTimeoutMs } = this.config;
+    return new Admission(signal, {
+      ...{ modelId: model, places, resumes },
+      waitMs: resumes ? resumeTimeoutMs : queueTimeoutMs,
+    });
   }
 
   private async *attempt(attempt: Attempt, route: PipelineRoute): AsyncGenerator<GenerationEvent, void, undefined> {
-    const { client, release } = this.nodes.borrow(route.addresses[0]);
+    const address = route.addresses[0];
+    const { client, release } = this.nodes.borrow(address);
     try {
-      yield* attempt.run(client, route);
+      yield* attempt.run(client, () => this.heads.answers(address));
     } finally {
       release();
     }
   }
 
-  private mayRetry(thrown: unknown, route: PipelineRoute, admission: Admission, failures: AttemptFailures): boolean {
-    const { pipelineId, modelId } = route;
+  private mayRetry(
+    thrown: unknown,
+    { pipelineId, modelId }: PipelineRoute,
+    { granted: accepted }: Admission,
+    sequence: Sequence | undefined,
+    failures: AttemptFailures,
+  ): boolean {
     const error = toPangalacticError(thrown);
+    const { completionTokens = 0, begun = false } = sequence ?? {};
     const retries = failures.mayRetryAfter(
-      { pipelineId, error, accepted: admission.granted },
+      { pipelineId, error, accepted, completionTokens, begun },
       this.dispatcher.pipelinesOf(modelId),
     );
-    if (retries) this.logger.warn({ event: 'attempt_failed', pipelineId, code: error.code, error: error.message });
+    const event = accepted ? 'generation_interrupted' : 'attempt_failed';
+    if (retries) this.logger.warn({ event, pipelineId, completionTokens, code: error.code, error: error.message });
     return retries;
   }
+}
+
+function demand(spec: GenerationSpec, sequence: Sequence | undefined, failures: AttemptFailures): RouteDemand {
+  return {
+    modelId: spec.model,
+    fingerprint: sequence?.fingerprint,
+    avoid: failures.failedPipelines,
+    lost: failures.lostPipelines,
+    resumedTokens: sequence?.begun ? sequence.promptTokens + sequence.completionTokens : undefined,
+  };
 }

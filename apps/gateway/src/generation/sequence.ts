@@ -18,6 +18,7 @@ export class Sequence {
   private readonly text: CompletionText;
   private accepted = false;
   private cachedTokens = 0;
+  private budget: number | undefined;
 
   /** @throws PangalacticError `invalid_request` when the bias does not fit the model's vocabulary */
   constructor(
@@ -43,15 +44,26 @@ export class Sequence {
     return this.transcript.emittedIds.length;
   }
 
-  /** @throws PangalacticError `context_length_exceeded` */
+  /** An attempt was accepted: the client has been promised an answer. */
+  get begun(): boolean {
+    return this.accepted;
+  }
+
+  /**
+   * The first pipeline that accepts it settles how long the completion may become: with more context it does not grow.
+   * @throws PangalacticError `context_length_exceeded`
+   */
   requestFor({ pipelineId, contextLength }: PipelineRoute): GenerateRequest {
-    const { prompt, maxTokens, sampling, seed } = this.spec;
+    const { prompt, sampling, seed } = this.spec;
+    const wanted = this.accepted ? this.budget : this.spec.maxTokens;
+    const maxTokens = tokenBudget(this.promptTokens, contextLength, wanted, promptField(prompt));
+    if (!this.accepted) this.budget = maxTokens;
     return {
       pipelineId,
       attemptId: randomUUID(),
       promptIds: [...this.transcript.promptIds],
       emittedIds: [...this.transcript.emittedIds],
-      maxTokens: tokenBudget(this.promptTokens, contextLength, maxTokens, promptField(prompt)),
+      maxTokens,
       sampling,
       seed,
       choiceIndex: this.choiceIndex,
@@ -60,9 +72,10 @@ export class Sequence {
 
   /** @returns nothing when an earlier attempt was accepted already: the client learns of the first one only */
   onAccepted({ cachedTokens }: Accepted): GenerationEvent | undefined {
+    // What counts is the attempt that computed the prompt for the first token; those after it only restore its work.
+    if (this.completionTokens === 0) this.cachedTokens = cachedTokens;
     if (this.accepted) return undefined;
     this.accepted = true;
-    this.cachedTokens = cachedTokens;
     return { kind: 'accepted', fingerprint: this.fingerprint };
   }
 

@@ -7,9 +7,11 @@ import {
   GENERATION_TOKENS,
   INTER_TOKEN_LATENCY,
   PROMPT_TOKENS,
+  REQUEST_RESUMES,
   REQUEST_SUCCESS,
   REQUESTS_RUNNING,
   REQUESTS_WAITING,
+  RESUME_PAUSE,
   TIME_TO_FIRST_TOKEN,
 } from './metric-providers';
 
@@ -24,6 +26,8 @@ export class GatewayMetrics {
     @InjectMetric(PROMPT_TOKENS) readonly promptTokens: Counter<'model'>,
     @InjectMetric(GENERATION_TOKENS) readonly generationTokens: Counter<'model'>,
     @InjectMetric(REQUEST_SUCCESS) readonly success: Counter<'model' | 'finished_reason'>,
+    @InjectMetric(REQUEST_RESUMES) readonly resumes: Counter<'model'>,
+    @InjectMetric(RESUME_PAUSE) readonly resumePause: Histogram<'model'>,
   ) {}
 
   /** A generation has arrived and waits for a place. */

@@ -5,6 +5,7 @@ import type { GatewayMetrics } from './gateway-metrics';
 export class GenerationMeasurement {
   private readonly arrivedAt = performance.now();
   private lastTokenAt: number | undefined;
+  private interruptedAt: number | undefined;
   private isAccepted = false;
 
   constructor(
@@ -29,6 +30,21 @@ export class GenerationMeasurement {
     if (this.lastTokenAt === undefined) this.metrics.timeToFirstToken.observe({ model }, seconds(now - this.arrivedAt));
     else this.metrics.interTokenLatency.observe({ model }, seconds(now - this.lastTokenAt));
     this.lastTokenAt = now;
+    if (this.interruptedAt === undefined) return;
+    this.metrics.resumePause.observe({ model }, seconds(now - this.interruptedAt));
+    this.interruptedAt = undefined;
+  }
+
+  /** The pipeline is lost. */
+  interrupted(): void {
+    this.interruptedAt ??= performance.now();
+  }
+
+  /** @returns milliseconds since the interruption */
+  resumed(): number {
+    const now = performance.now();
+    this.metrics.resumes.inc({ model: this.model });
+    return now - (this.interruptedAt ?? now);
   }
 
   finished(reason: FinishReasonName): void {

@@ -10,6 +10,8 @@ export const E2E_REQUEST_LATENCY = 'pangalactic_e2e_request_latency_seconds';
 export const PROMPT_TOKENS = 'pangalactic_prompt_tokens_total';
 export const GENERATION_TOKENS = 'pangalactic_generation_tokens_total';
 export const REQUEST_SUCCESS = 'pangalactic_request_success_total';
+export const REQUEST_RESUMES = 'pangalactic_request_resumes_total';
+export const RESUME_PAUSE = 'pangalactic_request_resume_pause_seconds';
 
 // Buckets of OpenTelemetry's generative AI conventions.
 const FIRST_TOKEN_BUCKETS = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
@@ -51,5 +53,16 @@ export const METRIC_PROVIDERS = [
     name: REQUEST_SUCCESS,
     help: 'Generations that finished, by reason',
     labelNames: [...BY_MODEL, 'finished_reason'],
+  }),
+  makeCounterProvider({
+    name: REQUEST_RESUMES,
+    help: 'Times that a generation went on after its pipeline was lost',
+    labelNames: BY_MODEL,
+  }),
+  makeHistogramProvider({
+    name: RESUME_PAUSE,
+    help: 'Seconds from the loss of the pipeline of a running generation to its next token',
+    labelNames: BY_MODEL,
+    buckets: DURATION_BUCKETS,
   }),
 ];

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { PangalacticError } from '@pangalactic/contracts';
 import { pickRoute } from './pick-route';
@@ -13,6 +14,10 @@ export interface RouteDemand {
   readonly fingerprint: string | undefined;
   /** Pipelines that failed this request: taken only when there is no other. */
   readonly avoid: ReadonlySet<string>;
+  /** Pipelines that are known to be gone. */
+  readonly lost: ReadonlySet<string>;
+  /** Set for a completion that has begun: the tokens that it has already. It goes before those that have not. */
+  readonly resumedTokens: number | undefined;
 }
 
 /** A request's place in a pipeline's count of outstanding work. */
@@ -37,7 +42,7 @@ export class PipelineDispatcher {
     for (;;) {
       const route = this.choose(demand);
       if (route) return this.lease(route);
-      await this.waitForTable(signal);
+      await this.waitForTable(demand, signal);
     }
   }
 
@@ -46,11 +51,14 @@ export class PipelineDispatcher {
     return (this.directory.current?.routesOf(modelId) ?? []).map((route) => route.pipelineId);
   }
 
-  private choose({ modelId, fingerprint, avoid }: RouteDemand): PipelineRoute | undefined {
+  private choose({ modelId, fingerprint, avoid, lost, resumedTokens = 0 }: RouteDemand): PipelineRoute | undefined {
     const table = this.directory.current;
     if (table && !table.knows(modelId)) throw modelNotFound(modelId);
     const routes = (table?.routesOf(modelId) ?? []).filter(
-      (route) => fingerprint === undefined || route.fingerprint === fingerprint,
+      (route) =>
+        (fingerprint === undefined || route.fingerprint === fingerprint) &&
+        !lost.has(route.pipelineId) &&
+        route.contextLength >= resumedTokens,
     );
     const untried = routes.filter((route) => !avoid.has(route.pipelineId));
     const outstanding = (pipelineId: string) => this.outstanding.get(pipelineId) ?? 0;
@@ -68,13 +76,17 @@ export class PipelineDispatcher {
     return { route, release };
   }
 
-  private async waitForTable(signal: AbortSignal): Promise<void> {
+  private async waitForTable({ resumedTokens }: RouteDemand, signal: AbortSignal): Promise<void> {
+    // Of those that have begun there are not more than there were places.
+    if (resumedTokens !== undefined) return this.directory.changed(signal);
     if (this.waiting >= MAX_WAITING) {
       throw new PangalacticError('queue_full', `${MAX_WAITING} requests are waiting for a pipeline already.`);
     }
     this.waiting += 1;
     try {
       await this.directory.changed(signal);
+      // Those that resume have asked for a place by then.
+      await nextTurn();
     } finally {
       this.waiting -= 1;
     }

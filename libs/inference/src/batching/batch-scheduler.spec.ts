@@ -282,6 +282,18 @@ describe('BatchScheduler', () => {
     expect(messages[1]).toMatchObject({ start: { slot: 0, generation: 2, promptIds: [20] } });
   });
 
+  it('takes a resumed sequence into a queue that is full of new ones, and serves it first', () => {
+    const target = scheduler({ slots: 1, queueLimit: 1 });
+    const first = target.submit(request({ maxTokens: 1 }));
+    const step = nextStep(target);
+    target.submit(request({ promptIds: [20] }));
+    expect(() => target.submit(request())).toThrow(expect.objectContaining({ code: 'queue_full' }));
+    const resumed = target.submit(request({ promptIds: [30, 31], emittedIds: [32] }));
+    expect(() => target.submit(request({ emittedIds: [32] }))).toThrow(expect.objectContaining({ code: 'queue_full' }));
+    expect(answer(target, step).at(-1)).toMatchObject({ kind: 'finished', sequenceId: first });
+    expect(all(target)[1]).toMatchObject({ kind: 'start', sequenceId: resumed });
+  });
+
   it('releases the slot of a cancelled sequence at once and drops the result that comes late', () => {
     const target = scheduler({ slots: 1, stages: 2 });
     const cancelled = target.submit(request());

@@ -86,13 +86,15 @@ export class BatchScheduler {
   /** @throws PangalacticError `queue_full`, `pipeline_broken` */
   submit(request: SequenceRequest): SequenceId {
     if (this.failed) throw new PangalacticError('pipeline_broken', 'the pipeline is broken');
+    const id = ++this.lastSequenceId;
+    const sequence = new WaitingSequence(id, request);
     const limit = this.options.queueLimit;
-    // Those that find a free slot do not wait.
-    if (this.waiting.size >= limit + this.slots.free) {
+    // New ones cannot keep resumed ones out, which go before them anyway. Those that find a free slot do not wait.
+    const ahead = sequence.isResumed ? this.resumedOf(this.waiting.values()).length : this.waiting.size;
+    if (ahead >= limit + this.slots.free) {
       throw new PangalacticError('queue_full', `${limit} sequences wait for a slot already`, { retryAfterSeconds: 1 });
     }
-    const id = ++this.lastSequenceId;
-    this.waiting.set(id, new WaitingSequence(id, request));
+    this.waiting.set(id, sequence);
     return id;
   }
 
@@ -204,8 +206,12 @@ export class BatchScheduler {
   private admissible(): WaitingSequence[] {
     if (this.slots.free === 0) return [];
     const waiting = [...this.waiting.values()];
-    const resumed = waiting.filter(({ isResumed }) => isResumed);
+    const resumed = this.resumedOf(waiting);
     return [...resumed, ...waiting.filter(({ isResumed }) => !isResumed)].slice(0, this.slots.free);
+  }
+
+  private resumedOf(waiting: Iterable<WaitingSequence>): WaitingSequence[] {
+    return [...waiting].filter(({ isResumed }) => isResumed);
   }
 
   private tokensToPrefill(candidate: Prefilling): number {

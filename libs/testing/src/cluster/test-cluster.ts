@@ -1,9 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { repositoryRoot } from '@pangalactic/contracts';
+import { repositoryRoot, type PipelineView } from '@pangalactic/contracts';
 import { freePort } from '../free-port';
 import { describeExit, type ProcessExit } from '../processes/app-process';
+import { until } from '../until';
 import { clusterLayout, type ClusterLayout, type ClusterLayoutOptions, type ClusterPorts } from './cluster-layout';
 import { LocalCluster } from './local-cluster';
 
@@ -41,6 +42,21 @@ export class TestCluster extends LocalCluster {
     const samples = (await response.text()).split('\n').filter((line) => /^[a-z_]+/.exec(line)?.[0] === metric);
     if (samples.length === 0) throw new Error(`${name} has no metric ${metric}`);
     return samples.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+  }
+
+  /** Waits until all nodes are connected and hold nothing but one pipeline, which serves. */
+  async untilWhole(timeoutMs: number): Promise<PipelineView> {
+    const whole = async () => {
+      const view = await this.view();
+      const [pipeline, ...others] = view.pipelines;
+      const connected = view.nodes.filter(({ state }) => state === 'CONNECTED');
+      const isWhole = pipeline?.state === 'READY' && others.length === 0 && connected.length === this.nodeNames.length;
+      if (!isWhole) throw new Error(JSON.stringify(view));
+      const bytes = pipeline.pipeline?.stages.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
+      const usedBytes = view.nodes.reduce((sum, node) => sum + node.usedBytes, 0);
+      return usedBytes === bytes ? pipeline : undefined;
+    };
+    return until(whole, { timeoutMs, message: 'all nodes are connected and one pipeline serves' });
   }
 
   /** Resolves when the process is gone. */

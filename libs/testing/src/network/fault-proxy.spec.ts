@@ -126,6 +126,15 @@ describe('FaultProxy', () => {
     await expect(once(late, 'connect')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
+  it('ends all connections at once and takes new ones', async () => {
+    const { near, far } = await open();
+    proxy.disconnect();
+    await eventually(() => near.isOver && far.isOver, 'the end of both connections');
+    const next = await connection();
+    next.near.socket.write('again');
+    await eventually(() => next.far.text === 'again', 'bytes on a new connection');
+  });
+
   it('ends a connection whose target is not there', async () => {
     proxy = await FaultProxy.to('127.0.0.1:1');
     const near = new End(connect(Number(proxy.address.split(':')[1])));

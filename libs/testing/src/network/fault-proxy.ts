@@ -49,10 +49,15 @@ export class FaultProxy {
     for (const direction of this.either(directions)) direction.restore();
   }
 
-  /** All connections end at once, as when a process dies: nothing under way arrives, and nobody gets through any more. */
+  /** All connections end at once and nothing under way arrives; new ones get through. */
+  disconnect(): void {
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  /** As when a process dies: all connections end at once, and nobody gets through any more. */
   close(): void {
     this.server.close();
-    for (const socket of this.sockets) socket.destroy();
+    this.disconnect();
   }
 
   private either(directions: readonly Direction[]): LinkDirection[] {
