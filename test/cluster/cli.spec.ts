@@ -32,6 +32,23 @@ describe('pangalactic cluster, with a cluster token', () => {
     });
   });
 
+  it('node drain and uncordon change what the node may get, as often as they are asked', async () => {
+    const node = (...args: string[]) => runToEnd(CLI, ['node', ...args, '--hub-addr', hubAddress], token);
+    for (const _ of ['once', 'again']) {
+      const { code, stdout } = await node('drain', 'node-2');
+      expect(code).toBe(0);
+      // Nothing can take its place here, so it serves on.
+      expect(stdout).toMatch(/^node-2 is drained: it gets no new shards and still holds its part of \S+ \(READY\)\n$/);
+    }
+    const status = () => runToEnd(CLI, ['cluster', 'status', '--hub-addr', hubAddress], token);
+    expect((await status()).stdout).toMatch(/node-2 .*CONNECTED, drained/);
+    expect(await node('uncordon', 'node-2')).toMatchObject({ code: 0, stdout: 'node-2 may get shards again\n' });
+    expect((await status()).stdout).not.toContain('drained');
+    const { code, stdout, stderr } = await node('drain', 'ghost');
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toBe(`pangalactic: hub ${hubAddress} refused: no node "ghost" has registered\n`);
+  });
+
   it.each<Record<string, string>>([{}, { PANGALACTIC_CLUSTER_TOKEN: 'wrong' }])('is refused with %o', async (env) => {
     const { code, stdout, stderr } = await runToEnd(CLI, ['cluster', 'status', '--hub-addr', hubAddress], env);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });

@@ -11,6 +11,8 @@ describe('createProgram', () => {
       'hub start',
       'hub state',
       'node start',
+      'node drain',
+      'node uncordon',
       'gateway start',
       'cluster status',
       'cluster topology',

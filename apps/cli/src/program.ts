@@ -4,10 +4,13 @@ import { repositoryRoot } from '@pangalactic/contracts';
 import { Command } from 'commander';
 
 const APPS = ['hub', 'node', 'gateway'] as const;
-const DEFAULT_HUB = 'localhost:7100';
+const HUB_OPTION = ['--hub-addr <host:port>', "the hub's gRPC address", 'localhost:7100'] as const;
 
-interface ClusterFlags {
+interface HubFlags {
   readonly hubAddr: string;
+}
+
+interface ClusterFlags extends HubFlags {
   readonly json?: true;
 }
 
@@ -27,6 +30,7 @@ export function createProgram(): Command {
         await startApp(app);
       });
     if (app === 'hub') addStateCommands(commands);
+    if (app === 'node') addDrainCommands(commands);
   }
 
   const cluster = program.command('cluster').description('look at a running cluster');
@@ -51,11 +55,26 @@ function addStateCommands(hub: Command): void {
     .action(async (file: string) => (await import('./state/move-state.js')).importState(file));
 }
 
+function addDrainCommands(node: Command): void {
+  const add = (name: string, description: string, drained: boolean) =>
+    node
+      .command(name)
+      .description(description)
+      .argument('<id>', 'the NODE_ID')
+      .option(...HUB_OPTION)
+      .action(async (id: string, { hubAddr }: HubFlags) => {
+        const { setDrained } = await import('./node/set-drained.js');
+        console.log(await setDrained(hubAddr, id, drained));
+      });
+  add('drain', 'no new shards for the node; its pipelines move elsewhere after what runs on them', true);
+  add('uncordon', 'the node may get shards again', false);
+}
+
 function addClusterCommand(cluster: Command, name: string, description: string, view: 'statusText' | 'topologyTable') {
   cluster
     .command(name)
     .description(description)
-    .option('--hub-addr <host:port>', "the hub's gRPC address", DEFAULT_HUB)
+    .option(...HUB_OPTION)
     .option('--json', 'print JSON; layers are [from, to), sizes are bytes')
     .action(async ({ hubAddr, json }: ClusterFlags) => {
       const [{ readCluster }, { clusterReport }] = await Promise.all([

@@ -3,6 +3,7 @@ import { STATE_REPOSITORY, type StateRepository } from '@pangalactic/state';
 import { EtcdCluster } from '@pangalactic/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { FATAL_HANDLER } from './cluster/fatal-handler';
+import { Reconciler } from './cluster/reconciler';
 import {
   closeAll,
   DEADLINE,
@@ -66,6 +67,10 @@ describe('two hubs on etcd', () => {
       ['b', 'CONNECTED'],
     ]);
 
+    await expect(standby.client.setNodeDrained({ nodeId: 'a', drained: true }, DEADLINE)).rejects.toMatchObject({
+      code: 'not_leader',
+      redirectTo: leader.address,
+    });
     const session = standby.client.nodeSession();
     await session.send(registerMessage('c'));
     await expect(session.next()).rejects.toMatchObject({
@@ -125,7 +130,8 @@ describe('two hubs on etcd', () => {
     expect((await fetch(`${hub.url}/healthz`)).ok).toBe(true);
     etcd.members[0]!.start();
     await expect.poll(() => isReady(hub), waits).toBe(true);
-    await untilCluster(hub, ({ term }) => term === 1);
+    // The stored term is raised a moment before the hub leads.
+    await expect.poll(() => hub.app.get(Reconciler).leadership?.term, waits).toBe(1);
     await PlayedNode.join(hub, 'a');
   });
 });

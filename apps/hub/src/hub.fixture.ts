@@ -5,6 +5,7 @@ import type { Provider } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { loadHubConfig } from '@pangalactic/config';
 import {
+  PangalacticError,
   ShardState,
   type GetClusterResponse,
   type ModelInfo,
@@ -16,6 +17,7 @@ import {
   type WatchRoutesResponse,
 } from '@pangalactic/contracts';
 import { createApp, startApp } from '@pangalactic/lifecycle';
+import { SqliteStateRepository, type StateRepository } from '@pangalactic/state';
 import { freePort, until } from '@pangalactic/testing';
 import { connectHub, type Duplex, type HubClient } from '@pangalactic/transport';
 import { HUB_PROCESS } from './hub-process';
@@ -68,6 +70,25 @@ export function newSqlitePath(): string {
   const folder = mkdtempSync(join(tmpdir(), 'hub-'));
   closers.push(() => rmSync(folder, { recursive: true, force: true }));
   return join(folder, 'hub.db');
+}
+
+/** A real repository that can be cut off, as by a full disk. */
+export async function severableRepository() {
+  const real = await SqliteStateRepository.open(newSqlitePath());
+  let severed = false;
+  const unless = <T>(operation: () => Promise<T>): Promise<T> =>
+    severed ? Promise.reject(new PangalacticError('state_unavailable', 'disk is full')) : operation();
+  const repository: StateRepository = {
+    get: (key) => unless(() => real.get(key)),
+    list: (prefix) => unless(() => real.list(prefix)),
+    commit: (commit) => unless(() => real.commit(commit)),
+    watch: (...from) => real.watch(...from),
+    lead: () => real.lead(),
+    currentTerm: () => real.currentTerm(),
+    restore: (backup) => real.restore(backup),
+    close: () => real.close(),
+  };
+  return { real, repository, sever: (now: boolean) => (severed = now) };
 }
 
 /** The real hub in this process: its ports, its SQLite file, its services. */

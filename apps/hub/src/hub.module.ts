@@ -10,6 +10,7 @@ import { FailureDetector } from './cluster/failure-detector';
 import { endProcess, FATAL_HANDLER } from './cluster/fatal-handler';
 import { HubAddress } from './cluster/hub-address';
 import { LeaderElection } from './cluster/leader-election';
+import { NodeDrain } from './cluster/node-drain';
 import { Reconciler } from './cluster/reconciler';
 import { Standby } from './cluster/standby';
 import { StateReadiness } from './cluster/state-readiness';
@@ -46,6 +47,7 @@ export class HubModule {
         HubAddress,
         Standby,
         LeaderElection,
+        NodeDrain,
         FailureDetector,
         RouteTable,
         StateReadiness,

@@ -14,7 +14,7 @@ import { settlePipelines } from './pipeline-lifecycle';
 
 /** A node that leaves has gone after this long: Kubernetes gives it 120 s to finish. */
 export const LEAVE_LIMIT_MS = 120_000;
-/** A FAILED node without a pipeline is forgotten after this long. */
+/** A FAILED node without a pipeline is forgotten after this long, unless an operator has drained it. */
 export const FORGET_NODE_MS = 24 * 3_600_000;
 
 /** The state after an event. Pure: equal arguments give equal states, and the given state is left as it is. */
@@ -51,6 +51,8 @@ function change(event: ClusterEvent, state: ClusterState): ClusterState {
       );
     case 'probe_failed':
       return changeNode(event, state, (node) => (node.state === 'RECONNECTING' ? { ...node, state: 'SUSPECT' } : node));
+    case 'drain_wish':
+      return setDrained(event.nodeId, event.drained, state);
     case 'tick':
       return tick(event.at, event.beats, state);
     case 'create':
@@ -88,6 +90,7 @@ function register(event: Observation & { kind: 'node_registered' }, state: Clust
   const node: ClusterNode = {
     ...event.identity,
     state: 'CONNECTED',
+    drained: state.nodes.get(event.identity.id)?.drained ?? false,
     sessionId: event.sessionId,
     lastSeenAt: event.at,
     models: event.inventory.models,
@@ -96,6 +99,12 @@ function register(event: Observation & { kind: 'node_registered' }, state: Clust
     stageTimes: [],
   };
   return { ...state, nodes: withEntry(state.nodes, node.id, node) };
+}
+
+function setDrained(nodeId: string, drained: boolean, state: ClusterState): ClusterState {
+  const node = state.nodes.get(nodeId);
+  if (!node || node.drained === drained) return state;
+  return { ...state, nodes: withEntry(state.nodes, nodeId, { ...node, drained }) };
 }
 
 /** One process listens at an address: what is not connected and was there before is gone, or has another name now. */
@@ -174,7 +183,7 @@ function tick(at: Milliseconds, beats: readonly Beat[], state: ClusterState): Cl
     const patience = node.state === 'LEAVING' ? LEAVE_LIMIT_MS : state.heartbeatTimeoutMs;
     if (node.state !== 'FAILED' && silence > patience) {
       nodes.set(node.id, failed(node));
-    } else if (node.state === 'FAILED' && silence > FORGET_NODE_MS) {
+    } else if (node.state === 'FAILED' && silence > FORGET_NODE_MS && !node.drained) {
       nodes.delete(node.id);
     }
   }

@@ -29,6 +29,9 @@ export function changesBetween(before: ClusterState, after: ClusterState): Clust
     for (const node of after.nodes.values()) {
       const old = before.nodes.get(node.id);
       if (old?.state !== node.state || old.sessionId !== node.sessionId) changes.push(nodeChange(node));
+      if (node.drained !== (old?.drained ?? false)) {
+        changes.push({ event: node.drained ? 'node_drained' : 'node_uncordoned', nodeId: node.id });
+      }
     }
     for (const id of before.nodes.keys()) {
       if (!after.nodes.has(id)) changes.push({ event: 'node_forgotten', nodeId: id });

@@ -26,6 +26,8 @@ export type Observation =
   | ({ readonly kind: 'node_left'; readonly at: Milliseconds } & SessionReference)
   /** The node did not answer after this session closed. */
   | ({ readonly kind: 'probe_failed'; readonly at: Milliseconds } & SessionReference)
+  /** An operator wants no shards on the node, or has no objection any more. */
+  | { readonly kind: 'drain_wish'; readonly at: Milliseconds; readonly nodeId: string; readonly drained: boolean }
   /** Time passes. Heartbeats since the last tick come along: one new state for all of them. */
   | { readonly kind: 'tick'; readonly at: Milliseconds; readonly beats: readonly Beat[] };
 

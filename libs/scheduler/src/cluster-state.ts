@@ -29,6 +29,12 @@ export interface NodeIdentity {
   readonly activationFormat?: ActivationFormat | undefined;
 }
 
+/** What outlives the hub of a node. */
+export interface StoredNode extends NodeIdentity {
+  /** An operator wants no shards on it. */
+  readonly drained?: boolean | undefined;
+}
+
 /** REQUESTED: a load command was sent and the node has not answered yet. */
 export type ShardPhase = 'REQUESTED' | 'LOADING' | 'READY' | 'BROKEN';
 
@@ -45,6 +51,7 @@ export interface Shard {
 
 export interface ClusterNode extends NodeIdentity {
   readonly state: NodeState;
+  readonly drained: boolean;
   /** The open session, or the last one. 0: none since the hub started. */
   readonly sessionId: number;
   readonly lastSeenAt: Milliseconds;
@@ -98,7 +105,7 @@ export interface ClusterState {
 
 /** The part of the state that outlives the hub. */
 export interface StoredCluster {
-  readonly nodes: readonly NodeIdentity[];
+  readonly nodes: readonly StoredNode[];
   /** Ids of the models. */
   readonly deployments: readonly string[];
   readonly pipelines: readonly Pipeline[];
@@ -118,7 +125,7 @@ export function restoreCluster(stored: StoredCluster, settings: ClusterSettings,
     now,
     tickedAt: now,
     pipelinesPlanned: 0,
-    nodes: new Map(stored.nodes.map((identity) => [identity.id, restoredNode(identity, now)])),
+    nodes: new Map(stored.nodes.map((node) => [node.id, restoredNode(node, now)])),
     deployments: new Map(
       stored.deployments
         .filter((modelId) => settings.wanted.models.includes(modelId))
@@ -128,10 +135,11 @@ export function restoreCluster(stored: StoredCluster, settings: ClusterSettings,
   };
 }
 
-function restoredNode(identity: NodeIdentity, now: Milliseconds): ClusterNode {
+function restoredNode({ drained = false, ...identity }: StoredNode, now: Milliseconds): ClusterNode {
   return {
     ...identity,
     state: 'RECONNECTING',
+    drained,
     sessionId: 0,
     lastSeenAt: now,
     models: [],

@@ -34,6 +34,7 @@ function viewNodes(state: ClusterState, now: Milliseconds): NodeView[] {
       heartbeatAgeMs: Math.max(0, Math.round(now - node.lastSeenAt)),
       models: node.models.map(({ id }) => id),
       rejected: [...node.rejected],
+      drained: node.drained,
     }));
 }
 

@@ -30,6 +30,8 @@ const TROUBLES: Record<string, Trouble> = {
     const pipelineId = cluster.nodes.get(id)?.shards.keys().next().value;
     if (pipelineId !== undefined && cluster.state.pipelines.has(pipelineId)) cluster.breakPipeline(pipelineId);
   },
+  drain: (cluster, id) => cluster.setDrained(id, true),
+  uncordon: (cluster, id) => cluster.setDrained(id, false),
   restartHub: (cluster) => cluster.restartHub(),
   wait: (cluster) => cluster.pass(7_000),
 };
@@ -63,6 +65,7 @@ describe('a cluster in any trouble', () => {
           expectSound(cluster);
         }
         for (const id of NODES) cluster.start(id, { models, memoryBytes: 5e6 });
+        for (const id of NODES) cluster.setDrained(id, false);
         cluster.pass(90_000);
         expectSound(cluster);
         expect(Object.keys(cluster.pipelines)).toEqual(['READY']);

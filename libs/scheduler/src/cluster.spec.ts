@@ -280,6 +280,91 @@ describe('a node that registers', () => {
   });
 });
 
+describe('a drained node', () => {
+  it('hands its pipelines over without a gap when memory allows, and gets no other', () => {
+    const cluster = clusterOf(2, 'a', 'b', 'c');
+    cluster.setDrained('a', true);
+    expect(cluster.pipelines).toEqual({ DRAINING: ['nano-1-1'], READY: ['nano-1-2'] });
+    expect(nodesOf(cluster, 'nano-1-2')).toEqual(['b', 'c']);
+    const events = cluster.changes.map(({ event }) => event);
+    expect(events.indexOf('pipeline_draining')).toBeGreaterThan(events.lastIndexOf('pipeline_ready'));
+    expect(events).toContain('node_drained');
+    cluster.pass(5_000);
+    expect(cluster.node('a').shards.size).toBe(0);
+    cluster.kill('b');
+    cluster.breakPipeline('nano-1-2');
+    expect(waitingFor(cluster)).toBe('2 stages need 2 nodes with nano; 1 available (c); a is drained');
+  });
+
+  it('makes room first when there is no room for both', () => {
+    const cluster = new SimulatedCluster({ models: ['nano'], stages: 2 });
+    cluster.start('a', { memoryBytes: 2e6 });
+    cluster.start('b', { memoryBytes: 2e6 });
+    cluster.start('c', { memoryBytes: 2e6 });
+    expect(nodesOf(cluster, 'nano-1-1')).toEqual(['a', 'b']);
+    cluster.setDrained('a', true);
+    expect(cluster.pipelines).toEqual({ DRAINING: ['nano-1-1'] });
+    cluster.pass(5_000);
+    expect(nodesOf(cluster, 'nano-1-2')).toEqual(['b', 'c']);
+  });
+
+  it('serves on while nothing can take its place', () => {
+    const cluster = clusterOf(2, 'a', 'b');
+    cluster.setDrained('a', true);
+    cluster.pass(200_000);
+    expect(routed(cluster)).toEqual(['nano-1-1']);
+    cluster.start('c');
+    expect(nodesOf(cluster, routed(cluster)[0]!)).toEqual(['b', 'c']);
+  });
+
+  it('stops a load that would use it', () => {
+    const cluster = clusterOf(2, 'a');
+    cluster.node('a').running = false; // Hears the load, but never answers it.
+    cluster.start('b');
+    cluster.start('c');
+    cluster.setDrained('a', true);
+    expect(nodesOf(cluster, 'nano-1-2')).toEqual(['b', 'c']);
+    expect(cluster.pipelines.READY).toEqual(['nano-1-2']);
+    expect(cluster.state.deployments.get('nano')?.failures).toBe(0);
+  });
+
+  it('stays drained when it or the hub restarts, and for longer than a day, until it is uncordoned', () => {
+    const cluster = clusterOf(1, 'a');
+    cluster.setDrained('a', true);
+    cluster.setDrained('a', true);
+    cluster.restartHub();
+    cluster.node('a').shards.clear();
+    cluster.start('a');
+    expect(cluster.pipelines).toEqual({});
+    cluster.kill('a');
+    cluster.pass(25 * 3_600_000);
+    cluster.start('a');
+    expect(waitingFor(cluster)).toContain('a is drained');
+    cluster.setDrained('a', false);
+    expect(routed(cluster)).toHaveLength(1);
+    expect(cluster.changes.filter(({ event }) => event === 'node_drained')).toHaveLength(1);
+  });
+
+  it('keeps one pipeline when it is uncordoned while its successor loads', () => {
+    const cluster = clusterOf(1, 'a', 'b');
+    cluster.node('b').running = false;
+    cluster.setDrained('a', true);
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-1'], LOADING: ['nano-1-2'] });
+    cluster.node('b').running = true;
+    cluster.setDrained('a', false);
+    cluster.pass(10_000);
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-1'] });
+    expect(cluster.node('b').shards.size).toBe(0);
+  });
+
+  it('is unknown: nothing happens', () => {
+    const cluster = clusterOf(1, 'a');
+    const before = cluster.state;
+    cluster.setDrained('ghost', true);
+    expect(cluster.state).toEqual(before);
+  });
+});
+
 describe('a load that keeps failing', () => {
   it('is retried ever more slowly, up to a minute', () => {
     const cluster = new SimulatedCluster();

@@ -24,7 +24,8 @@ export function planDeployment(deployment: Deployment, state: ClusterState, disr
     for (const node of nodes) {
       // What a node frees is unknown until it says that it is done, and one that died does not say so.
       const unloading = [...node.shards].find(([id, shard]) => shard.unloading && id !== disregarding);
-      if (unloading) busy.push(`${node.id} still unloads ${unloading[0]}`);
+      if (node.drained) busy.push(`${node.id} is drained`);
+      else if (unloading) busy.push(`${node.id} still unloads ${unloading[0]}`);
       else candidates.push(candidateOf(node, state, disregarding));
     }
     const plan = planPipeline(model, candidates, { stages });

@@ -21,7 +21,7 @@ type Rule = (state: ClusterState, now: Milliseconds) => Decision[];
  * do when there are none. Pure; the same state gives the same decisions, so replaying a stored state moves nothing.
  */
 export function plan(state: ClusterState, { now }: { now: Milliseconds }): Decision[] {
-  const rules: Rule[] = [unloadStrays, removeEmpty, drainLeaving, loadPlanned, placeDeployments];
+  const rules: Rule[] = [unloadStrays, removeEmpty, drainLeaving, cancelDrained, loadPlanned, placeDeployments];
   for (const rule of rules) {
     const decisions = rule(state, now);
     if (decisions.length > 0) return decisions;
@@ -79,6 +79,22 @@ function drainLeaving(state: ClusterState, now: Milliseconds): Decision[] {
   return decisions;
 }
 
+/** A pipeline that does not serve yet and would use a drained node makes way for one that does not. */
+function cancelDrained(state: ClusterState, now: Milliseconds): Decision[] {
+  const decisions: Decision[] = [];
+  for (const [pipelineId, pipeline] of state.pipelines) {
+    if (pipeline.state !== 'PLANNED' && pipeline.state !== 'LOADING') continue;
+    const nodeId = drainedNode(pipeline, state);
+    if (nodeId !== undefined)
+      decisions.push({ kind: 'drain', at: now, pipelineId, reason: `node ${nodeId} is drained` });
+  }
+  return decisions;
+}
+
+function drainedNode({ spec }: Pipeline, state: ClusterState): string | undefined {
+  return spec.stages.find(({ nodeId }) => state.nodes.get(nodeId)?.drained)?.nodeId;
+}
+
 function loadPlanned(state: ClusterState, now: Milliseconds): Decision[] {
   const decisions: Decision[] = [];
   for (const [pipelineId, pipeline] of state.pipelines) {
@@ -103,23 +119,33 @@ function placeDeployments(state: ClusterState, now: Milliseconds): Decision[] {
   return [];
 }
 
-/** A pipeline whose shape is no longer wanted serves until its successor is READY, or makes room when memory is short. */
+/**
+ * A pipeline whose shape is no longer wanted, or that uses a drained node, serves until its successor is READY, or makes
+ * room when memory is short. While nothing can take its place it goes on.
+ */
 function placeDeployment(deployment: Deployment, state: ClusterState, now: Milliseconds): Decision | undefined {
   const own = [...state.pipelines.values()].filter(
     (pipeline) => pipeline.spec.modelId === deployment.modelId && isComing(pipeline),
   );
-  const current = own.filter(({ spec }) => deployment.stages === 0 || spec.stages.length === deployment.stages);
-  const outdated = own.find((pipeline) => !current.includes(pipeline));
-  const drainOutdated = (reason: string): Decision | undefined =>
-    outdated && { kind: 'drain', at: now, pipelineId: outdated.spec.id, reason };
+  const current = own.filter(
+    (pipeline) =>
+      (deployment.stages === 0 || pipeline.spec.stages.length === deployment.stages) &&
+      drainedNode(pipeline, state) === undefined,
+  );
+  const drain = (pipeline: Pipeline | undefined, reason: string): Decision | undefined =>
+    pipeline && { kind: 'drain', at: now, pipelineId: pipeline.spec.id, reason };
 
   const serving = current.find((pipeline) => pipeline.state === 'READY');
-  if (serving) return drainOutdated(`replaced by ${serving.spec.id}`);
+  if (serving) {
+    const replaced = own.find((pipeline) => pipeline !== serving);
+    return drain(replaced, `replaced by ${serving.spec.id}`);
+  }
   if (current.length > 0 || now < deployment.retryAt) return undefined;
 
   const placement = planDeployment(deployment, state);
   if ('pipeline' in placement) return { kind: 'create', at: now, pipeline: placement.pipeline };
+  const outdated = own[0];
   if (!outdated) return undefined;
   const withoutOutdated = planDeployment(deployment, state, outdated.spec.id);
-  return 'pipeline' in withoutOutdated ? drainOutdated(`makes room for ${deployment.stages} stages`) : undefined;
+  return 'pipeline' in withoutOutdated ? drain(outdated, 'makes room for its successor') : undefined;
 }

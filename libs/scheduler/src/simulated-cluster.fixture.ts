@@ -128,6 +128,10 @@ export class SimulatedCluster {
     this.observe({ kind: 'session_closed', at: this.now, ...this.session(id) });
   }
 
+  setDrained(id: string, drained: boolean): void {
+    this.observe({ kind: 'drain_wish', at: this.now, nodeId: id, drained });
+  }
+
   report(id: string, pipelineId: string, state: ShardState, changes: Partial<ShardStatus> = {}): void {
     const node = this.node(id);
     if (state === ShardState.SHARD_STATE_GONE) node.shards.delete(pipelineId);
@@ -235,13 +239,14 @@ export class SimulatedCluster {
 /** What a hub finds after a restart, through the same JSON that a repository holds. */
 function storedPart(state: ClusterState): StoredCluster {
   const stored: StoredCluster = {
-    nodes: [...state.nodes.values()].map(({ id, address, computeType, simulated, memoryBytes, version }) => ({
+    nodes: [...state.nodes.values()].map(({ id, address, computeType, simulated, memoryBytes, version, drained }) => ({
       id,
       address,
       computeType,
       simulated,
       memoryBytes,
       version,
+      drained,
     })),
     deployments: [...state.deployments.keys()],
     pipelines: [...state.pipelines.values()],

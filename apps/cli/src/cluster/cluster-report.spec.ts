@@ -21,6 +21,10 @@ describe('clusterReport', () => {
     ]);
   });
 
+  it('says which nodes are drained', () => {
+    expect(report.nodes.filter(({ drained }) => drained).map(({ node }) => node)).toEqual(['node-3']);
+  });
+
   it('leaves out pipelines that are gone', () => {
     expect(report.pipelines.map(({ pipeline }) => pipeline)).toEqual(['p-2']);
   });

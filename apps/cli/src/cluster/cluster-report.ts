@@ -13,6 +13,7 @@ export interface NodeReport {
   readonly node: string;
   readonly address: string;
   readonly state: string;
+  readonly drained: boolean;
   readonly compute_type: string;
   readonly simulated: boolean;
   readonly memory_bytes: number;
@@ -93,6 +94,7 @@ function nodeReport(node: NodeView, pipelines: readonly PipelineReport[]): NodeR
     node: node.id,
     address: node.address,
     state: node.state,
+    drained: node.drained,
     compute_type: node.computeType,
     simulated: node.simulated,
     memory_bytes: node.memoryBytes,

@@ -14,7 +14,7 @@ describe('topologyTable', () => {
     expect(cells).toEqual([
       ['', 'node-1', '10.0.0.1:7200', 'CONNECTED', 'nano [0, 5)', '5.0 MiB of 4.0 GiB', ''],
       ['', 'node-2', '10.0.0.2:7200', 'CONNECTED', 'nano [5, 8)', '0 B of 4.0 GiB', ''],
-      ['', 'node-3', '10.0.0.3:7200', 'FAILED', '-', '0 B of 4.0 GiB', ''],
+      ['', 'node-3', '10.0.0.3:7200', 'FAILED, drained', '-', '0 B of 4.0 GiB', ''],
     ]);
   });
 
@@ -31,9 +31,12 @@ describe('topologyTable', () => {
 describe('statusText', () => {
   const text = statusText(clusterReport(CLUSTER));
 
-  it.each(['cluster c0ffee, term 3', 'cuda (simulated)', '20.0 s ago', 'node-1 [0, 5)', 'p-2'])('has %s', (part) => {
-    expect(text).toContain(part);
-  });
+  it.each(['cluster c0ffee, term 3', 'cuda (simulated)', '20.0 s ago', 'node-1 [0, 5)', 'p-2', 'FAILED, drained'])(
+    'has %s',
+    (part) => {
+      expect(text).toContain(part);
+    },
+  );
 
   it('tells what is wrong', () => {
     expect(text).toContain('giant waits for a node that has it');

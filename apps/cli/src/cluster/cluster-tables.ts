@@ -13,7 +13,7 @@ export function formatBytes(bytes: number): string {
 export function topologyTable(report: ClusterReport): string {
   return table(
     ['node', 'address', 'state', 'layers', 'memory'],
-    report.nodes.map((node) => [node.node, node.address, node.state, layersOf(node), memoryOf(node)]),
+    report.nodes.map((node) => [node.node, node.address, stateOf(node), layersOf(node), memoryOf(node)]),
     'no node has registered',
   );
 }
@@ -24,7 +24,7 @@ export function statusText(report: ClusterReport): string {
     ['node', 'state', 'compute', 'last heartbeat', 'models'],
     report.nodes.map((node) => [
       node.node,
-      node.state,
+      stateOf(node),
       node.simulated ? `${node.compute_type} (simulated)` : node.compute_type,
       `${(node.heartbeat_age_ms / 1000).toFixed(1)} s ago`,
       node.models.join('\n'),
@@ -49,6 +49,10 @@ function troubles({ deployments, nodes }: ClusterReport): string[] {
     ...deployments.flatMap(({ model, waiting_for }) => (waiting_for ? [`${model} waits for ${waiting_for}`] : [])),
     ...nodes.flatMap(({ node, rejected }) => rejected.map(({ file, reason }) => `${node} rejects ${file}: ${reason}`)),
   ];
+}
+
+function stateOf({ state, drained }: NodeReport): string {
+  return drained ? `${state}, drained` : state;
 }
 
 function layersOf({ shards }: NodeReport): string {

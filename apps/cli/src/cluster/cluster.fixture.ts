@@ -11,7 +11,7 @@ export const CLUSTER: GetClusterResponse = {
       computeType: 'cuda',
       rejected: [{ file: 'broken.gguf', reason: 'the file is truncated' }],
     }),
-    node('node-3', '10.0.0.3:7200', { state: 'FAILED', heartbeatAgeMs: 20_000 }),
+    node('node-3', '10.0.0.3:7200', { state: 'FAILED', drained: true, heartbeatAgeMs: 20_000 }),
   ],
   pipelines: [
     {
@@ -62,6 +62,7 @@ function node(id: string, address: string, rest: Partial<GetClusterResponse['nod
     heartbeatAgeMs: 1500,
     models: ['nano'],
     rejected: [],
+    drained: false,
     ...rest,
   };
 }

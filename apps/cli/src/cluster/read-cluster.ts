@@ -1,25 +1,7 @@
-import { formatAddress, loadCliConfig, parseAddress } from '@pangalactic/config';
-import { PangalacticError, type GetClusterResponse } from '@pangalactic/contracts';
-import { connectHub } from '@pangalactic/transport';
-import { CommandError } from '../command-error';
-
-const DEADLINE_MS = 5_000;
+import type { GetClusterResponse } from '@pangalactic/contracts';
+import { callHub, HUB_DEADLINE_MS } from '../call-hub';
 
 /** @throws CommandError that names the address */
-export async function readCluster(hubAddress: string): Promise<GetClusterResponse> {
-  const address = parseAddress(hubAddress);
-  if (!address) throw new CommandError(`--hub-addr ${hubAddress}: allowed: host:port`);
-  const hub = connectHub(formatAddress(address), loadCliConfig());
-  try {
-    return await hub.getCluster({}, { deadlineMs: DEADLINE_MS });
-  } catch (error) {
-    throw error instanceof PangalacticError ? new CommandError(describe(hubAddress, error)) : error;
-  } finally {
-    hub.close();
-  }
-}
-
-function describe(hubAddress: string, { code, message }: PangalacticError): string {
-  const unreachable = code === 'service_unavailable' || code === 'deadline_exceeded';
-  return `hub ${hubAddress} ${unreachable ? 'cannot be reached' : 'refused'}: ${message}`;
+export function readCluster(hubAddress: string): Promise<GetClusterResponse> {
+  return callHub(hubAddress, (hub) => hub.getCluster({}, { deadlineMs: HUB_DEADLINE_MS }));
 }

@@ -1,8 +1,9 @@
 import { Controller, Inject } from '@nestjs/common';
 import { GrpcMethod } from '@nestjs/microservices';
-import type { GetClusterResponse } from '@pangalactic/contracts';
+import type { GetClusterResponse, SetNodeDrainedRequest, SetNodeDrainedResponse } from '@pangalactic/contracts';
 import { viewCluster } from '@pangalactic/scheduler';
 import { CLOCK, type Clock } from '../clock';
+import { NodeDrain } from './node-drain';
 import { Reconciler } from './reconciler';
 import { Standby } from './standby';
 
@@ -11,6 +12,7 @@ export class ClusterController {
   constructor(
     private readonly reconciler: Reconciler,
     private readonly standby: Standby,
+    private readonly nodeDrain: NodeDrain,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -19,5 +21,11 @@ export class ClusterController {
     const { leadership, state } = this.reconciler;
     if (!leadership) return this.standby.cluster();
     return { clusterId: leadership.clusterId, ...viewCluster(state, this.clock.now()) };
+  }
+
+  @GrpcMethod('HubService', 'SetNodeDrained')
+  async setNodeDrained(request: SetNodeDrainedRequest): Promise<SetNodeDrainedResponse> {
+    await this.nodeDrain.set(request);
+    return {};
   }
 }

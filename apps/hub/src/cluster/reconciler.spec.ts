@@ -1,31 +1,11 @@
-import { PangalacticError } from '@pangalactic/contracts';
-import { SqliteStateRepository, STATE_REPOSITORY, type StateRepository } from '@pangalactic/state';
+import { STATE_REPOSITORY, type StateRepository } from '@pangalactic/state';
 import { afterEach, describe, expect, it } from 'vitest';
-import { closeAll, DEADLINE, newSqlitePath, PlayedNode, startHub, untilCluster } from '../hub.fixture';
+import { closeAll, DEADLINE, PlayedNode, severableRepository, startHub, untilCluster } from '../hub.fixture';
 import { FATAL_HANDLER } from './fatal-handler';
 
 afterEach(closeAll);
 
 const waits = { timeout: 10_000, interval: 10 };
-
-/** A real repository that can be cut off, as by a full disk. */
-async function severableRepository() {
-  const real = await SqliteStateRepository.open(newSqlitePath());
-  let severed = false;
-  const unless = <T>(operation: () => Promise<T>): Promise<T> =>
-    severed ? Promise.reject(new PangalacticError('state_unavailable', 'disk is full')) : operation();
-  const repository: StateRepository = {
-    get: (key) => unless(() => real.get(key)),
-    list: (prefix) => unless(() => real.list(prefix)),
-    commit: (commit) => unless(() => real.commit(commit)),
-    watch: (...from) => real.watch(...from),
-    lead: () => real.lead(),
-    currentTerm: () => real.currentTerm(),
-    restore: (backup) => real.restore(backup),
-    close: () => real.close(),
-  };
-  return { real, repository, sever: (now: boolean) => (severed = now) };
-}
 
 describe('the reconciler', () => {
   it('does nothing that is not stored, says so, and goes on when it can store again', async () => {

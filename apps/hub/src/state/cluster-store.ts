@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { PangalacticError } from '@pangalactic/contracts';
-import type { ClusterNode, ClusterState, NodeIdentity, StoredCluster } from '@pangalactic/scheduler';
+import type { ClusterNode, ClusterState, StoredNode, StoredCluster } from '@pangalactic/scheduler';
 import {
   inCommits,
   STATE_REPOSITORY,
@@ -10,7 +10,7 @@ import {
   type StateRepository,
   type StateSnapshot,
 } from '@pangalactic/state';
-import { parseDeployedModels, parseNodeIdentity, parsePipeline } from './stored-values';
+import { parseDeployedModels, parseNode, parsePipeline } from './stored-values';
 
 const DEPLOYMENTS = 'deployments';
 const NODES = 'nodes/';
@@ -86,7 +86,7 @@ export class ClusterStore {
 function parseCluster({ entries }: StateSnapshot): StoredCluster {
   const under = (prefix: string) => entries.filter(({ key }) => key.startsWith(prefix));
   return {
-    nodes: under(NODES).map(({ key, value }) => parseNodeIdentity(key, value)),
+    nodes: under(NODES).map(({ key, value }) => parseNode(key, value)),
     pipelines: under(PIPELINES).map(({ key, value }) => parsePipeline(key, value)),
     deployments: entries
       .filter(({ key }) => key === DEPLOYMENTS)
@@ -113,14 +113,15 @@ function writesBetween(before: ClusterState, after: ClusterState): Write[] {
     }
     for (const id of old.keys()) if (!current.has(id)) writes.push({ key: prefix + id });
   };
-  compare(NODES, before.nodes, after.nodes, identityOf);
+  compare(NODES, before.nodes, after.nodes, storedPart);
   compare(PIPELINES, before.pipelines, after.pipelines, (pipeline) => pipeline);
   const models = JSON.stringify([...after.deployments.keys()]);
   if (models !== JSON.stringify([...before.deployments.keys()])) writes.push({ key: DEPLOYMENTS, value: models });
   return writes;
 }
 
-function identityOf(node: ClusterNode): NodeIdentity {
+function storedPart(node: ClusterNode): StoredNode {
   const { id, address, computeType, simulated, memoryBytes, version, activationFormat } = node;
-  return { id, address, computeType, simulated, memoryBytes, version, activationFormat };
+  const drained = node.drained || undefined;
+  return { id, address, computeType, simulated, memoryBytes, version, activationFormat, drained };
 }

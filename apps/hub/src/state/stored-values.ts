@@ -1,5 +1,5 @@
 import { ActivationFormat, PangalacticError } from '@pangalactic/contracts';
-import type { NodeIdentity, Pipeline } from '@pangalactic/scheduler';
+import type { StoredNode, Pipeline } from '@pangalactic/scheduler';
 import { z } from 'zod';
 
 const text = z.string();
@@ -8,7 +8,7 @@ const count = z.number().int().nonnegative();
 /** Absent in what hubs wrote before there was a choice. */
 const activationFormat = z.enum(ActivationFormat).optional();
 
-const nodeIdentity: z.ZodType<NodeIdentity> = z.object({
+const storedNode: z.ZodType<StoredNode> = z.object({
   id: text.min(1),
   address: text.min(1),
   computeType: text,
@@ -16,6 +16,7 @@ const nodeIdentity: z.ZodType<NodeIdentity> = z.object({
   memoryBytes: count,
   version: text,
   activationFormat,
+  drained: z.boolean().optional(),
 });
 
 const pipeline: z.ZodType<Pipeline> = z.object({
@@ -44,7 +45,7 @@ const pipeline: z.ZodType<Pipeline> = z.object({
 
 const deployedModels = z.array(text.min(1));
 
-export const parseNodeIdentity = (key: string, value: string): NodeIdentity => parse(nodeIdentity, key, value);
+export const parseNode = (key: string, value: string): StoredNode => parse(storedNode, key, value);
 export const parsePipeline = (key: string, value: string): Pipeline => parse(pipeline, key, value);
 export const parseDeployedModels = (key: string, value: string): string[] => parse(deployedModels, key, value);
 

@@ -189,6 +189,8 @@ export interface NodeView {
   heartbeatAgeMs: number;
   models: string[];
   rejected: RejectedModel[];
+  /** It gets no new shards. */
+  drained: boolean;
 }
 
 export interface PipelineView {
@@ -207,6 +209,15 @@ export interface DeploymentView {
   waitingFor: string;
 }
 
+export interface SetNodeDrainedRequest {
+  nodeId: string;
+  drained: boolean;
+}
+
+/** The wish is stored. */
+export interface SetNodeDrainedResponse {
+}
+
 /** The control plane. The hub assigns and routes; no token ever passes through it. */
 export interface HubService {
   /** One session per node for as long as it lives. The first message is Register, then heartbeats and shard statuses. */
@@ -214,4 +225,6 @@ export interface HubService {
   /** The whole route table at once, then again after each change. */
   watchRoutes(request: WatchRoutesRequest): Observable<WatchRoutesResponse>;
   getCluster(request: GetClusterRequest): Promise<GetClusterResponse>;
+  /** An operator's wish; it is kept until it is taken back, also when the node or the hub restarts. Repeating it is harmless. */
+  setNodeDrained(request: SetNodeDrainedRequest): Promise<SetNodeDrainedResponse>;
 }
