@@ -1,6 +1,8 @@
-import type { ModelInfo, StageSpec } from '@pangalactic/contracts';
+import type { LayerRange, ModelInfo, StageSpec } from '@pangalactic/contracts';
+import { ASSUMED_LINK, type EngineSpeed, type LinkBetween } from './cost-model';
 import { MEMORY_HEADROOM, stageMemory, type SequenceLimits } from './memory-ledger';
-import { partitionStages, type Bin, type PlacedStage, type StageBytes } from './stage-partition';
+import { placeStages, type Machine } from './place-stages';
+import { canShare, roomiestBins, type PlacedStage, type StageBytes } from './stage-partition';
 
 const DEFAULT_CONTEXT_LENGTH = 4096;
 const DEFAULT_SEQUENCES = 8;
@@ -16,6 +18,10 @@ export interface Candidate {
   readonly memoryBytes: number;
   /** Taken by other pipelines, by the same ledger. */
   readonly usedBytes: number;
+  /** With this model; see Machine for these. */
+  readonly speed?: EngineSpeed | undefined;
+  readonly otherStages?: number | undefined;
+  readonly cached?: LayerRange | undefined;
 }
 
 export interface PlanOptions {
@@ -24,6 +30,8 @@ export interface PlanOptions {
   /** Exactly this, instead of a default that shrinks to fit. */
   readonly contextLength?: number;
   readonly maxSequences?: number;
+  /** As measured. By default every link is alike. */
+  readonly linkBetween?: LinkBetween;
 }
 
 export interface PlannedPipeline extends SequenceLimits {
@@ -33,7 +41,8 @@ export interface PlannedPipeline extends SequenceLimits {
 export type Plan = PlannedPipeline | { readonly reason: string };
 
 /**
- * Places a model on the fewest nodes that hold it (docs/decisions/006). To fit on them, sequences shrink first, because a client
+ * Places a model on the fewest nodes that hold it (docs/decisions/006), on those and in that order that are predicted to
+ * be fastest (docs/decisions/009). To fit on them, sequences shrink first, because a client
  * only waits longer for a slot; then the context, because a client whose prompt no longer fits is turned away. Only
  * when no number of nodes has room for a sensible context does it shrink further.
  */
@@ -45,7 +54,9 @@ export function planPipeline(model: ModelInfo, candidates: readonly Candidate[],
   const most = Math.min(candidates.length, model.layers);
   const counts = stages > 0 ? [stages] : Array.from({ length: most }, (_, index) => index + 1);
   const bins = candidates.map((candidate) => ({ ...candidate, id: candidate.nodeId }));
-  const rooms = candidates.map(roomOf).sort((a, b) => b - a);
+  const roomiest = roomiestBins(bins, most, MEMORY_HEADROOM);
+  const rooms = roomiest.map(roomOf);
+  const linkBetween = options.linkBetween ?? (() => ASSUMED_LINK);
   const sequences = options.maxSequences ?? DEFAULT_SEQUENCES;
   const fewestSequences = options.maxSequences ?? 1;
   const shapes = contextLengths(model, options.contextLength).map((contextLength) => ({
@@ -61,21 +72,22 @@ export function planPipeline(model: ModelInfo, candidates: readonly Candidate[],
     for (const count of counts) {
       const room = sum(rooms.slice(0, count));
       for (const { contextLength, least, bytesFor } of eligible) {
-        const place = (maxSequences: number) =>
-          partitionStages(model.layers, bytesFor(maxSequences), bins, count, MEMORY_HEADROOM);
+        const fits = (maxSequences: number) =>
+          canShare(model.layers, bytesFor(maxSequences), roomiest.slice(0, count), MEMORY_HEADROOM);
         // Splitting never saves memory, so the sum spares the search where memory is short by far.
-        if (room < least || !place(fewestSequences)) continue;
-        for (let maxSequences = sequences; maxSequences >= fewestSequences; maxSequences--) {
-          const layout = place(maxSequences);
-          if (layout) return { stages: stagesOf(layout, bytesFor(maxSequences)), contextLength, maxSequences };
-        }
+        if (room < least || !fits(fewestSequences)) continue;
+        let maxSequences = sequences;
+        while (!fits(maxSequences)) maxSequences--;
+        const bytes = bytesFor(maxSequences);
+        const layout = placeStages(model, bytes, bins, count, linkBetween);
+        if (layout) return { stages: stagesOf(layout, bytes), contextLength, maxSequences };
       }
     }
   }
   return { reason: tooLittleMemory(model, candidates, options) };
 }
 
-function stagesOf(layout: readonly PlacedStage<Candidate & Bin>[], bytes: StageBytes): StageSpec[] {
+function stagesOf(layout: readonly PlacedStage<Candidate & Machine>[], bytes: StageBytes): StageSpec[] {
   return layout.map(({ bin: { nodeId, address }, layers }) => ({
     nodeId,
     address,

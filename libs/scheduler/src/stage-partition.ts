@@ -47,11 +47,17 @@ export function partitionStages<B extends Bin>(
   return arrange(layers, stageBytes, chosen, fullest, (sum, used) => sum + used * used);
 }
 
+/** Whether these bins, all of them, can share the layers under `cap`. Exact as partitionStages is. */
+export function canShare(layers: number, stageBytes: StageBytes, bins: readonly Bin[], cap: number): boolean {
+  return arrange(layers, stageBytes, bins, cap, Math.max) !== undefined;
+}
+
 function utilisation(bin: Bin, stageBytes: StageBytes, layers: LayerRange): number {
   return (bin.usedBytes + stageBytes(layers.from, layers.to)) / bin.memoryBytes;
 }
 
-function roomiestBins<B extends Bin>(bins: readonly B[], count: number, limit: number): B[] {
+/** Those with the most room under `limit`: if they cannot share the layers, no other choice of as many can. */
+export function roomiestBins<B extends Bin>(bins: readonly B[], count: number, limit: number): B[] {
   const room = (bin: Bin) => limit * bin.memoryBytes - bin.usedBytes;
   return [...bins].sort((a, b) => room(b) - room(a) || compareIds(a, b)).slice(0, count);
 }

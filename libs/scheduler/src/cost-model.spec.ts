@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest';
+import { ASSUMED_LINK, predict, typicalSpeed, workBytes } from './cost-model';
+import { modelInfo } from './simulated-cluster.fixture';
+
+const model = modelInfo({
+  layers: 10,
+  layerBytes: Array<number>(10).fill(100),
+  outputBytes: 500,
+  embeddingBytes: 9_000,
+});
+const stage = (nodeId: string, from: number, to: number, msPerByte = 0.01) => ({
+  ...{ nodeId, layers: { from, to }, msPerByte },
+});
+const link = { rttMs: 4, bytesPerMs: model.hiddenSize * 4 };
+
+describe('predict', () => {
+  it('counts every layer that a stage holds, and the output head', () => {
+    const { stages, bottleneck } = predict(model, [stage('a', 0, 2), stage('b', 2, 10)], 1, () => link);
+    expect(stages.map(({ computeMs }) => computeMs)).toEqual([2, 13]);
+    expect(bottleneck).toBe(1);
+  });
+
+  it('counts the hops, and the way of the sampled token back to the head', () => {
+    const { stages, tokenMs } = predict(model, [stage('a', 0, 5), stage('b', 5, 10)], 1, () => link);
+    expect(stages.map(({ hopMs }) => hopMs)).toEqual([3, 2]);
+    expect(tokenMs).toBe(5 + 3 + 10 + 2);
+    expect(predict(model, [stage('a', 0, 10)], 8, () => link).tokenMs).toBe(15);
+  });
+
+  it('does not multiply the rate of one sequence by their number: the slowest stage bounds it', () => {
+    const stages = [stage('a', 0, 5), stage('b', 5, 10)];
+    expect(predict(model, stages, 1, () => link).busyTokenMs).toBe(20);
+    expect(predict(model, stages, 8, () => link).busyTokenMs).toBe(10);
+    expect(predict(model, stages, 1000, () => ASSUMED_LINK).busyTokenMs).toBe(10);
+  });
+});
+
+describe('workBytes', () => {
+  it('leaves the embedding out, which is looked up', () => {
+    expect(workBytes(model, { from: 0, to: 10 })).toBe(1_500);
+  });
+});
+
+describe('typicalSpeed', () => {
+  it('is the middle of the measured ones', () => {
+    const speeds = [3, 1, 2].map((value) => ({ decodeMsPerByte: value, prefillMsPerByte: 10 * value }));
+    expect(typicalSpeed([...speeds, undefined])).toEqual({ decodeMsPerByte: 2, prefillMsPerByte: 20 });
+  });
+});
