@@ -25,7 +25,12 @@ export type Observation =
   /** The node ended the session in good order, as it does when it is told to stop. */
   | ({ readonly kind: 'node_left'; readonly at: Milliseconds } & SessionReference)
   /** The node did not answer after this session closed. */
-  | ({ readonly kind: 'probe_failed'; readonly at: Milliseconds } & SessionReference)
+  | ({
+      readonly kind: 'probe_failed';
+      readonly at: Milliseconds;
+      /** Its machine answered that nobody listens at its address: the process is gone, and its shards with it. */
+      readonly refused: boolean;
+    } & SessionReference)
   /** Time passes. Heartbeats since the last tick come along: one new state for all of them. */
   | { readonly kind: 'tick'; readonly at: Milliseconds; readonly beats: readonly Beat[] };
 
