@@ -43,7 +43,7 @@ async function main(): Promise<void> {
     .option('--smoke', 'one engine on a small model, a few seconds')
     .option('--profile', 'where the engine spends a step, by operator')
     .addOption(new Option('--study <name>', 'a measurement behind a decision record').choices(Object.keys(STUDIES)))
-    .option('--rounds <count>', 'rounds of each row', '5')
+    .option('--rounds <count>', 'rounds of each row, or deaths of each stage', '5')
     .option('--only <text>', 'rows whose name contains this')
     .parse()
     .opts<Flags>();
@@ -52,7 +52,7 @@ async function main(): Promise<void> {
   if (flags.smoke) return store('smoke', { machine, rates: await smoke(availableParallelism()) });
   if (flags.profile) return store('profile', { machine, phases: await profile(availableParallelism()) });
   const study = STUDIES[flags.study ?? ''];
-  if (flags.study && study) return store(flags.study, { machine, ...(await study()) });
+  if (flags.study && study) return store(flags.study, { machine, ...(await study(Number(flags.rounds))) });
 
   const rows = ROWS.filter(({ name }) => name.includes(flags.only ?? ''));
   await store('engine', { machine, results: await measureAll(rows, Number(flags.rounds)) });

@@ -1,8 +1,10 @@
 import { measureActivationFormats } from './activation-formats';
+import { measureFailover } from './failover';
 import { measureSampling } from './sampling';
 
-/** Measurements behind a decision record, by the name of the option `--study`. */
-export const STUDIES: Readonly<Record<string, () => object | Promise<object>>> = {
+/** Measurements behind a decision record or a promise, by the name of the option `--study`. */
+export const STUDIES: Readonly<Record<string, (rounds: number) => object | Promise<object>>> = {
   'activation-formats': measureActivationFormats,
+  failover: measureFailover,
   sampling: measureSampling,
 };

@@ -50,7 +50,10 @@ function change(event: ClusterEvent, state: ClusterState): ClusterState {
         isUp(node) ? { ...node, state: 'LEAVING', lastSeenAt: event.at } : node,
       );
     case 'probe_failed':
-      return changeNode(event, state, (node) => (node.state === 'RECONNECTING' ? { ...node, state: 'SUSPECT' } : node));
+      return changeNode(event, state, (node) => {
+        if (node.state !== 'RECONNECTING') return node;
+        return { ...node, state: 'SUSPECT', shards: event.refused ? new Map() : node.shards };
+      });
     case 'drain_wish':
       return setDrained(event.nodeId, event.drained, state);
     case 'tick':

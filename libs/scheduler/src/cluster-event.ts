@@ -25,7 +25,12 @@ export type Observation =
   /** The node ended the session in good order, as it does when it is told to stop. */
   | ({ readonly kind: 'node_left'; readonly at: Milliseconds } & SessionReference)
   /** The node did not answer after this session closed. */
-  | ({ readonly kind: 'probe_failed'; readonly at: Milliseconds } & SessionReference)
+  | ({
+      readonly kind: 'probe_failed';
+      readonly at: Milliseconds;
+      /** Its machine answered that nobody listens at its address: the process is gone, and its shards with it. */
+      readonly refused: boolean;
+    } & SessionReference)
   /** An operator wants no shards on the node, or has no objection any more. */
   | { readonly kind: 'drain_wish'; readonly at: Milliseconds; readonly nodeId: string; readonly drained: boolean }
   /** Time passes. Heartbeats since the last tick come along: one new state for all of them. */

@@ -147,13 +147,27 @@ describe('suspicion', () => {
     expect(nodesOf(cluster, 'nano-1-2')).toEqual(['b', 'c']);
   });
 
+  it('is none when the process is known to be gone: what it served is replaced at once', () => {
+    const cluster = clusterOf(1, 'a', 'b');
+    expect(nodesOf(cluster, 'nano-1-1')).toEqual(['a']);
+    cluster.pass(20_000);
+    cluster.crash('a');
+    expect(stateOf(cluster, 'a')).toBe('SUSPECT');
+    expect(cluster.pipelines).toEqual({ READY: ['nano-1-2'] });
+    expect(nodesOf(cluster, 'nano-1-2')).toEqual(['b']);
+    cluster.node('a').shards.clear();
+    cluster.node('a').running = true;
+    cluster.register('a');
+    expect(routed(cluster)).toEqual(['nano-1-2']);
+  });
+
   it('ignores what an older session still says', () => {
     const cluster = clusterOf(1, 'a');
     const sessionId = cluster.node('a').sessionId;
     cluster.register('a');
     const before = cluster.state;
     cluster.observe({ kind: 'session_closed', at: cluster.now, nodeId: 'a', sessionId });
-    cluster.observe({ kind: 'probe_failed', at: cluster.now, nodeId: 'a', sessionId });
+    cluster.observe({ kind: 'probe_failed', at: cluster.now, refused: true, nodeId: 'a', sessionId });
     expect(cluster.state).toEqual(before);
   });
 

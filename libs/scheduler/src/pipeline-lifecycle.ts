@@ -16,7 +16,7 @@ export const STABLE_MS = 10_000;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 60_000;
 /** What had served broke for a reason that came later, such as a dead node; and streams wait for the successor. */
-const LONGEST_RETRY_AFTER_SERVING_MS = 2_000;
+const LONGEST_RETRY_AFTER_SERVING_MS = FIRST_RETRY_MS;
 
 /** Wait before the next attempt after `failures` failures in a row. */
 export function retryDelay(failures: number): Milliseconds {
@@ -83,8 +83,9 @@ function stageFault(
     if (!fault) return `stage ${index} on ${node.id} is BROKEN`;
     return `stage ${fault.stage} on ${fault.nodeId}: ${fault.reason}`;
   }
-  // A node that is not connected keeps its shards until it says otherwise.
-  if (isLive(pipeline) && node.state === 'CONNECTED' && !shard) {
+  // A node that is not connected keeps its shards until it says otherwise, or its machine does.
+  const isCertain = node.state === 'CONNECTED' || node.state === 'SUSPECT';
+  if (isLive(pipeline) && isCertain && !shard) {
     return `node ${node.id} does not hold stage ${index} any more`;
   }
   return undefined;

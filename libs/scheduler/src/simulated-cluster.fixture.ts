@@ -111,11 +111,18 @@ export class SimulatedCluster {
     });
   }
 
-  /** The process dies; the hub sees the session break and its probe fail. */
+  /** The machine is gone; the hub sees the session break and its probe fail. */
   kill(id: string): void {
     this.node(id).running = false;
     this.disconnect(id);
-    this.observe({ kind: 'probe_failed', at: this.now, ...this.session(id) });
+    this.observe({ kind: 'probe_failed', at: this.now, refused: false, ...this.session(id) });
+  }
+
+  /** The process dies and its machine says so when the hub asks. */
+  crash(id: string): void {
+    this.node(id).running = false;
+    this.disconnect(id);
+    this.observe({ kind: 'probe_failed', at: this.now, refused: true, ...this.session(id) });
   }
 
   /** The process is told to stop: it takes leave, finishes what runs and beats no more. */

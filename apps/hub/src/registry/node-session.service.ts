@@ -117,6 +117,7 @@ export class NodeSessionService {
     if (this.drain.closing.aborted) return;
     await this.reconciler.submit({ kind: 'session_closed', at: this.clock.now(), nodeId, sessionId });
     if (await this.probe.isServing(address)) return;
-    await this.reconciler.submit({ kind: 'probe_failed', at: this.clock.now(), nodeId, sessionId });
+    const refused = await this.probe.isRefused(address);
+    await this.reconciler.submit({ kind: 'probe_failed', at: this.clock.now(), nodeId, sessionId, refused });
   }
 }

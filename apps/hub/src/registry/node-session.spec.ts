@@ -201,6 +201,8 @@ describe('a probe', () => {
     expect(await probe.isServing(hub.address)).toBe(true);
     expect(await probe.isServing(`127.0.0.1:${port}`)).toBe(false);
     expect(await probe.isServing('127.0.0.1:1')).toBe(false);
+    const refusals = [hub.address, `127.0.0.1:${port}`, '127.0.0.1:1'].map((address) => probe.isRefused(address));
+    expect(await Promise.all(refusals)).toEqual([false, false, true]);
     silent.close();
     const endWork = hub.app.get(DrainCoordinator).begin();
     const closed = hub.close();
