@@ -335,8 +335,9 @@ describe('a drained node', () => {
     const cluster = clusterOf(2, 'a');
     cluster.node('a').running = false; // Hears the load, but never answers it.
     cluster.start('b');
-    cluster.start('c');
     cluster.setDrained('a', true);
+    expect(cluster.pipelines.LOADING).toBeUndefined();
+    cluster.start('c');
     expect(nodesOf(cluster, 'nano-1-2')).toEqual(['b', 'c']);
     expect(cluster.pipelines.READY).toEqual(['nano-1-2']);
     expect(cluster.state.deployments.get('nano')?.failures).toBe(0);

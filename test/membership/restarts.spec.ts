@@ -56,3 +56,19 @@ it('a restart of all nodes, one after the other, loses no request', async () => 
   console.log(`rolling restart: ${answered} answers, the slowest took ${(slowestMs / 1000).toFixed(1)} s`);
   expect(failures).toEqual([]);
 });
+
+it('a hub that is killed and started again under load loses no request and loads nothing again', async () => {
+  const load = await StreamingLoad.start(openaiClient(cluster), MODEL);
+  const { pipelines } = await cluster.view();
+  const loads = () => cluster.nodeNames.map((name) => cluster.process(name).logs().split('shard_loading').length);
+  const before = loads();
+  await cluster.kill('hub');
+  const answered = load.answered;
+  await until(() => load.answered > answered + 4, { ...waits, message: 'answers without a hub' });
+  cluster.start('hub');
+  const areBack = async () => (await cluster.view()).nodes.every(({ state }) => state === 'CONNECTED');
+  await until(areBack, { ...waits, message: 'all nodes are back' });
+  expect((await load.stop()).failures).toEqual([]);
+  expect((await cluster.view()).pipelines).toMatchObject(pipelines.map(({ pipeline, state }) => ({ pipeline, state })));
+  expect(loads()).toEqual(before);
+});
