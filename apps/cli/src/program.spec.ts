@@ -7,14 +7,15 @@ describe('createProgram', () => {
   );
 
   it('has the documented commands', () => {
-    expect(commands).toEqual(['hub start', 'node start', 'gateway start', 'cluster status', 'cluster topology']);
+    const cluster = ['cluster status', 'cluster topology', 'cluster plan'];
+    expect(commands).toEqual(['hub start', 'node start', 'gateway start', ...cluster]);
   });
 
   it('takes its version from package.json', () => {
     expect(createProgram().version()).toMatch(/^\d+\.\d+\.\d+$/);
   });
 
-  it.each(['status', 'topology'])('cluster %s asks localhost:7100 by default', (name) => {
+  it.each(['status', 'topology', 'plan'])('cluster %s asks localhost:7100 by default', (name) => {
     const cluster = createProgram().commands.find((group) => group.name() === 'cluster');
     expect(cluster?.commands.find((command) => command.name() === name)?.opts()).toEqual({ hubAddr: 'localhost:7100' });
   });

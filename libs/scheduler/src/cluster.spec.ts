@@ -144,7 +144,8 @@ describe('suspicion', () => {
     expect(stateOf(cluster, 'a')).toBe('SUSPECT');
     cluster.pass(1_000);
     expect(cluster.pipelines).toEqual({ READY: ['nano-1-2'] });
-    expect(nodesOf(cluster, 'nano-1-2')).toEqual(['b', 'c']);
+    // b keeps the layers that it began to load.
+    expect(nodesOf(cluster, 'nano-1-2')).toEqual(['c', 'b']);
   });
 
   it('ignores what an older session still says', () => {
@@ -294,7 +295,7 @@ describe('a load that keeps failing', () => {
       cluster.observe({
         kind: 'tick',
         at: cluster.now,
-        beats: [{ nodeId: 'a', sessionId: cluster.node('a').sessionId, at: cluster.now, stageTimes: [] }],
+        beats: [{ nodeId: 'a', sessionId: cluster.node('a').sessionId, at: cluster.now, stageTimes: [], links: [] }],
       });
       if (cluster.state.pipelinesPlanned > before) attempts.push(cluster.now);
     }

@@ -1,7 +1,7 @@
 import { Controller, Inject } from '@nestjs/common';
 import { GrpcMethod } from '@nestjs/microservices';
-import type { GetClusterResponse } from '@pangalactic/contracts';
-import { viewCluster } from '@pangalactic/scheduler';
+import type { ExplainPlanResponse, GetClusterResponse } from '@pangalactic/contracts';
+import { explainPlan, viewCluster } from '@pangalactic/scheduler';
 import { CLOCK, type Clock } from '../clock';
 import { Reconciler } from './reconciler';
 
@@ -16,5 +16,10 @@ export class ClusterController {
   getCluster(): GetClusterResponse {
     const { clusterId } = this.reconciler.leadership;
     return { clusterId, ...viewCluster(this.reconciler.state, this.clock.now()) };
+  }
+
+  @GrpcMethod('HubService', 'ExplainPlan')
+  explainPlan(): ExplainPlanResponse {
+    return { plans: explainPlan(this.reconciler.state) };
   }
 }
