@@ -49,6 +49,13 @@ describe('pangalactic cluster, with a cluster token', () => {
     expect(stderr).toBe(`pangalactic: hub ${hubAddress} refused: no node "ghost" has registered\n`);
   });
 
+  it('plan --explain predicts a rate and shows the memory of every stage', async () => {
+    const { code, stdout } = await runToEnd(CLI, ['cluster', 'plan', '--explain', '--hub-addr', hubAddress], token);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/predicted: \d+\.\d tokens\/s of one sequence, .*; bottleneck: node-[12]/);
+    expect(stdout).toMatch(/node-1 .*MiB.*\n.*node-2 .*MiB/);
+  });
+
   it.each<Record<string, string>>([{}, { PANGALACTIC_CLUSTER_TOKEN: 'wrong' }])('is refused with %o', async (env) => {
     const { code, stdout, stderr } = await runToEnd(CLI, ['cluster', 'status', '--hub-addr', hubAddress], env);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });

@@ -16,6 +16,7 @@ describe('createProgram', () => {
       'gateway start',
       'cluster status',
       'cluster topology',
+      'cluster plan',
     ]);
   });
 
@@ -29,7 +30,7 @@ describe('createProgram', () => {
     expect(createProgram().version()).toMatch(/^\d+\.\d+\.\d+$/);
   });
 
-  it.each(['status', 'topology'])('cluster %s asks localhost:7100 by default', (name) => {
+  it.each(['status', 'topology', 'plan'])('cluster %s asks localhost:7100 by default', (name) => {
     const cluster = createProgram().commands.find((group) => group.name() === 'cluster');
     expect(cluster?.commands.find((command) => command.name() === name)?.opts()).toEqual({ hubAddr: 'localhost:7100' });
   });

@@ -36,6 +36,7 @@ export function createProgram(): Command {
   const cluster = program.command('cluster').description('look at a running cluster');
   addClusterCommand(cluster, 'status', 'nodes, pipelines and what is being waited for', 'statusText');
   addClusterCommand(cluster, 'topology', 'which node runs which layers, and in how much memory', 'topologyTable');
+  addPlanCommand(cluster);
   return program;
 }
 
@@ -68,6 +69,23 @@ function addDrainCommands(node: Command): void {
       });
   add('drain', 'no new shards for the node; its pipelines move elsewhere after what runs on them', true);
   add('uncordon', 'the node may get shards again', false);
+}
+
+function addPlanCommand(cluster: Command) {
+  cluster
+    .command('plan')
+    .description('where each model runs or would run, and how fast that is predicted to be')
+    .option(...HUB_OPTION)
+    .option('--explain', 'also the memory ledger, the times of each stage and why nodes are left out')
+    .option('--json', 'print JSON with everything; layers are [from, to), sizes are bytes')
+    .action(async ({ hubAddr, json, explain }: ClusterFlags & { readonly explain?: true }) => {
+      const [{ readPlan }, { planReport, planText }] = await Promise.all([
+        import('./cluster/read-cluster.js'),
+        import('./cluster/plan-report.js'),
+      ]);
+      const plan = await readPlan(hubAddr);
+      console.log(json ? JSON.stringify(planReport(plan), null, 2) : planText(plan, explain === true));
+    });
 }
 
 function addClusterCommand(cluster: Command, name: string, description: string, view: 'statusText' | 'topologyTable') {

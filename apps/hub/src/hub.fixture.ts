@@ -164,7 +164,10 @@ export class PlayedNode {
     const node = new PlayedNode(hub.client);
     await node.send(registerMessage(nodeId, changes));
     const interval = (await node.next('registered')).heartbeatIntervalMs;
-    node.timer = setInterval(() => void node.send({ heartbeat: { stageTimes: [] } }).catch(() => {}), interval);
+    node.timer = setInterval(
+      () => void node.send({ heartbeat: { stageTimes: [], links: [] } }).catch(() => {}),
+      interval,
+    );
     return node;
   }
 

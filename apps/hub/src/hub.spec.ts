@@ -71,8 +71,11 @@ describe('a hub', () => {
   it('shows measured step times and the age of the last heartbeat', async () => {
     const hub = await startHub();
     const { a } = await readyPair(hub);
-    const times = { pipelineId: 'nano-1-1', decodeStepMs: 1.5, prefillTokenMs: 0.25, runningSequences: 3 };
-    await a.send({ heartbeat: { stageTimes: [times] } });
+    const times = {
+      ...{ pipelineId: 'nano-1-1', decodeStepMs: 1.5, singleDecodeMs: 1 },
+      ...{ prefillTokenMs: 0.25, runningSequences: 3 },
+    };
+    await a.send({ heartbeat: { stageTimes: [times], links: [] } });
     const { nodes, pipelines } = await untilCluster(hub, (cluster) =>
       Boolean(cluster.pipelines[0]?.stageTimes[0]?.decodeStepMs),
     );
@@ -319,10 +322,26 @@ describe('its configuration', () => {
     expect((await hub.client.getCluster({}, DEADLINE)).nodes).toMatchObject([{ id: 'a' }]);
   });
 
+  it('explains its plan, also after callers that cancel or run out of time', async () => {
+    const hub = await startHub();
+    await readyPair(hub);
+    const leaving = new AbortController();
+    const cancelled = hub.client.explainPlan({}, { ...DEADLINE, signal: leaving.signal });
+    leaving.abort();
+    await expect(cancelled).rejects.toMatchObject({ code: 'cancelled' });
+    const late = hub.client.explainPlan({}, { deadlineMs: 1 });
+    for (const end = performance.now() + 20; performance.now() < end;);
+    await expect(late).rejects.toMatchObject({ code: 'deadline_exceeded' });
+    expect((await hub.client.explainPlan({}, DEADLINE)).plans).toMatchObject([
+      { modelId: 'nano', pipelineId: 'nano-1-1', reason: '', stages: [{ nodeId: 'a' }, { nodeId: 'b' }], leftOut: [] },
+    ]);
+  });
+
   it('keeps callers without the cluster token out', async () => {
     const hub = await startHub({ environment: { PANGALACTIC_CLUSTER_TOKEN: 'secret' } });
     const stranger = connectHub(hub.address, { clusterToken: 'guess' });
     await expect(stranger.getCluster({}, DEADLINE)).rejects.toMatchObject({ code: 'invalid_cluster_token' });
+    await expect(stranger.explainPlan({}, DEADLINE)).rejects.toMatchObject({ code: 'invalid_cluster_token' });
     await expect(stranger.watchRoutes({}).next()).rejects.toMatchObject({ code: 'invalid_cluster_token' });
     await expect(stranger.nodeSession().next()).rejects.toMatchObject({ code: 'invalid_cluster_token' });
     stranger.close();

@@ -10,6 +10,7 @@ import {
   type Pipeline,
   type Shard,
 } from './cluster-state';
+import { withMeasurements } from './measurements';
 import { settlePipelines } from './pipeline-lifecycle';
 
 /** A node that leaves has gone after this long: Kubernetes gives it 120 s to finish. */
@@ -85,11 +86,20 @@ function change(event: ClusterEvent, state: ClusterState): ClusterState {
   }
 }
 
+const NOTHING_KNOWN: Pick<ClusterNode, 'speeds' | 'links' | 'cached'> = {
+  speeds: new Map(),
+  links: new Map(),
+  cached: new Map(),
+};
+
 function register(event: Observation & { kind: 'node_registered' }, state: ClusterState): ClusterState {
   const shards = event.shards.reduce(
     (map, status) => withStatus(map, status, event.at),
     new Map() as ReadonlyMap<string, Shard>,
   );
+  // What an earlier process at that address has measured and cached, this one has too.
+  const before = state.nodes.get(event.identity.id);
+  const { speeds, links, cached } = before?.address === event.identity.address ? before : NOTHING_KNOWN;
   const node: ClusterNode = {
     ...event.identity,
     state: 'CONNECTED',
@@ -100,6 +110,7 @@ function register(event: Observation & { kind: 'node_registered' }, state: Clust
     rejected: event.inventory.rejected,
     shards,
     stageTimes: [],
+    ...{ speeds, links, cached },
   };
   return { ...state, nodes: withEntry(state.nodes, node.id, node) };
 }
@@ -163,7 +174,9 @@ function requestLoad(pipelineId: string, at: Milliseconds, state: ClusterState):
       unloading: false,
       changedAt: at,
     };
-    nodes.set(node.id, { ...node, shards: withEntry(node.shards, pipelineId, shard) });
+    const { fingerprint } = pipeline.spec;
+    const cached = stage.layers ? withEntry(node.cached, fingerprint, stage.layers) : node.cached;
+    nodes.set(node.id, { ...node, shards: withEntry(node.shards, pipelineId, shard), cached });
   }
   return withPipeline({ ...state, nodes }, { ...pipeline, state: 'LOADING', since: at });
 }
@@ -179,7 +192,8 @@ function tick(at: Milliseconds, beats: readonly Beat[], state: ClusterState): Cl
   for (const beat of beats) {
     const node = nodes.get(beat.nodeId);
     if (!node || node.sessionId !== beat.sessionId || !isUp(node)) continue;
-    nodes.set(node.id, { ...node, lastSeenAt: Math.max(node.lastSeenAt, beat.at), stageTimes: beat.stageTimes });
+    const measured = withMeasurements(node, beat.stageTimes, beat.links, state.pipelines);
+    nodes.set(node.id, { ...measured, lastSeenAt: Math.max(node.lastSeenAt, beat.at) });
   }
   for (const node of nodes.values()) {
     const silence = at - node.lastSeenAt;

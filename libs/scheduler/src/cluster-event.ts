@@ -1,4 +1,4 @@
-import type { Inventory, PipelineSpec, ShardStatus, StageTimes } from '@pangalactic/contracts';
+import type { Inventory, LinkTimes, PipelineSpec, ShardStatus, StageTimes } from '@pangalactic/contracts';
 import type { Milliseconds, NodeIdentity } from './cluster-state';
 
 export interface Beat {
@@ -6,6 +6,7 @@ export interface Beat {
   readonly sessionId: number;
   readonly at: Milliseconds;
   readonly stageTimes: readonly StageTimes[];
+  readonly links: readonly LinkTimes[];
 }
 
 /** Something that happened outside. Whatever names a session other than the node's current one is stale and ignored. */

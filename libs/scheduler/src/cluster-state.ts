@@ -1,11 +1,13 @@
 import type {
   ActivationFormat,
+  LayerRange,
   ModelInfo,
   PipelineFault,
   PipelineSpec,
   RejectedModel,
   StageTimes,
 } from '@pangalactic/contracts';
+import type { EngineSpeed, Link } from './cost-model';
 
 /** All times are milliseconds of one clock that never jumps, anchored to the Unix epoch when the hub starts. */
 export type Milliseconds = number;
@@ -59,6 +61,12 @@ export interface ClusterNode extends NodeIdentity {
   readonly rejected: readonly RejectedModel[];
   readonly shards: ReadonlyMap<string, Shard>;
   readonly stageTimes: readonly StageTimes[];
+  /** Measured, by fingerprint of the model. */
+  readonly speeds: ReadonlyMap<string, EngineSpeed>;
+  /** Measured, by id of the node at the other end. */
+  readonly links: ReadonlyMap<string, Link>;
+  /** The layers that it loaded last, by fingerprint: it need not pack them again. */
+  readonly cached: ReadonlyMap<string, LayerRange>;
 }
 
 export type PipelineState = 'PLANNED' | 'LOADING' | 'READY' | 'DRAINING' | 'BROKEN' | 'GONE';
@@ -146,6 +154,9 @@ function restoredNode({ drained = false, ...identity }: StoredNode, now: Millise
     rejected: [],
     shards: new Map(),
     stageTimes: [],
+    speeds: new Map(),
+    links: new Map(),
+    cached: new Map(),
   };
 }
 

@@ -41,7 +41,9 @@ function viewNodes(state: ClusterState, now: Milliseconds): NodeView[] {
 function viewPipeline({ spec, state: pipelineState, reason }: Pipeline, state: ClusterState): PipelineView {
   const stageTimes = spec.stages.map(({ nodeId }) => {
     const measured = state.nodes.get(nodeId)?.stageTimes.find(({ pipelineId }) => pipelineId === spec.id);
-    return measured ?? { pipelineId: spec.id, decodeStepMs: 0, prefillTokenMs: 0, runningSequences: 0 };
+    return (
+      measured ?? { pipelineId: spec.id, decodeStepMs: 0, prefillTokenMs: 0, runningSequences: 0, singleDecodeMs: 0 }
+    );
   });
   return { pipeline: spec, state: pipelineState, reason, stageTimes };
 }

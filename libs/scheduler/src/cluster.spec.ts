@@ -144,7 +144,8 @@ describe('suspicion', () => {
     expect(stateOf(cluster, 'a')).toBe('SUSPECT');
     cluster.pass(1_000);
     expect(cluster.pipelines).toEqual({ READY: ['nano-1-2'] });
-    expect(nodesOf(cluster, 'nano-1-2')).toEqual(['b', 'c']);
+    // b keeps the layers that it began to load.
+    expect(nodesOf(cluster, 'nano-1-2')).toEqual(['c', 'b']);
   });
 
   it('is none when the process is known to be gone: what it served is replaced at once', () => {
@@ -319,7 +320,8 @@ describe('a drained node', () => {
     cluster.setDrained('a', true);
     expect(cluster.pipelines).toEqual({ DRAINING: ['nano-1-1'] });
     cluster.pass(5_000);
-    expect(nodesOf(cluster, 'nano-1-2')).toEqual(['b', 'c']);
+    // b keeps the layers that it has.
+    expect(nodesOf(cluster, 'nano-1-2')).toEqual(['c', 'b']);
   });
 
   it('serves on while nothing can take its place', () => {
@@ -338,7 +340,7 @@ describe('a drained node', () => {
     cluster.setDrained('a', true);
     expect(cluster.pipelines.LOADING).toBeUndefined();
     cluster.start('c');
-    expect(nodesOf(cluster, 'nano-1-2')).toEqual(['b', 'c']);
+    expect(nodesOf(cluster, 'nano-1-2')).toEqual(['c', 'b']);
     expect(cluster.pipelines.READY).toEqual(['nano-1-2']);
     expect(cluster.state.deployments.get('nano')?.failures).toBe(0);
   });
@@ -394,7 +396,7 @@ describe('a load that keeps failing', () => {
       cluster.observe({
         kind: 'tick',
         at: cluster.now,
-        beats: [{ nodeId: 'a', sessionId: cluster.node('a').sessionId, at: cluster.now, stageTimes: [] }],
+        beats: [{ nodeId: 'a', sessionId: cluster.node('a').sessionId, at: cluster.now, stageTimes: [], links: [] }],
       });
       if (cluster.state.pipelinesPlanned > before) attempts.push(cluster.now);
     }

@@ -91,7 +91,7 @@ export function predict(
   };
 }
 
-/** The middle of what is known, so that nodes without a measurement count neither as fast nor as slow. */
+/** The middle of what is known, the faster of two: so nodes without a measurement get their chance. */
 export function typicalSpeed(speeds: readonly (EngineSpeed | undefined)[]): EngineSpeed {
   const known = speeds.filter((speed) => speed !== undefined);
   if (known.length === 0) return ASSUMED_SPEED;
@@ -102,5 +102,5 @@ export function typicalSpeed(speeds: readonly (EngineSpeed | undefined)[]): Engi
 }
 
 function middle(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
+  return [...values].sort((a, b) => a - b)[(values.length - 1) >> 1]!;
 }

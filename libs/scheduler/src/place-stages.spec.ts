@@ -70,8 +70,14 @@ describe('placeStages', () => {
   });
 
   it('takes a node without a measurement for a typical one', () => {
-    const machines = [machine('a', { speed: speed(0.5) }), machine('b', { speed: undefined }), machine('c')];
+    const machines = [
+      machine('a', { speed: speed(0.5) }),
+      machine('b', { speed: undefined }),
+      machine('c'),
+      machine('d', { speed: speed(0.2) }),
+    ];
     expect(idsOf(place(machines, 1))).toEqual(['c']);
+    expect(idsOf(place(machines.slice(0, 2), 1))).toEqual(['a']);
     expect(idsOf(place([machine('a', { speed: undefined }), machine('b', { speed: undefined })], 1))).toEqual(['a']);
   });
 

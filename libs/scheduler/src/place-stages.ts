@@ -60,7 +60,10 @@ export function placeStages<M extends Machine>(
 }
 
 /** Milliseconds per byte of weights on that machine while whatever else runs on it computes too. */
-export function decodeMsPerByte({ speed, otherStages = 0 }: Machine, typical: EngineSpeed): number {
+export function decodeMsPerByte(
+  { speed, otherStages = 0 }: Pick<Machine, 'speed' | 'otherStages'>,
+  typical: EngineSpeed,
+): number {
   return (speed ?? typical).decodeMsPerByte * (1 + otherStages);
 }
 

@@ -1,8 +1,19 @@
 import { ActivationFormat, type ModelInfo, type PipelineSpec } from '@pangalactic/contracts';
-import { usedBytes, type ClusterNode, type ClusterState, type Deployment } from './cluster-state';
+import {
+  isComing,
+  usedBytes,
+  type ClusterNode,
+  type ClusterState,
+  type Deployment,
+  type Milliseconds,
+} from './cluster-state';
+import { linksOf } from './measurements';
 import { planPipeline, type Candidate, type PlannedPipeline } from './plan-pipeline';
 
 export type Placement = { readonly pipeline: PipelineSpec } | { readonly reason: string };
+
+/** Nodes that free the model's layers are worth so long a wait: they need not pack them again. */
+export const UNLOAD_PATIENCE_MS = 1_000;
 
 interface ModelCopies {
   readonly model: ModelInfo;
@@ -26,9 +37,14 @@ export function planDeployment(deployment: Deployment, state: ClusterState, disr
       const unloading = [...node.shards].find(([id, shard]) => shard.unloading && id !== disregarding);
       if (node.drained) busy.push(`${node.id} is drained`);
       else if (unloading) busy.push(`${node.id} still unloads ${unloading[0]}`);
-      else candidates.push(candidateOf(node, state, disregarding));
+      else candidates.push(candidateOf(node, model.fingerprint, state, disregarding));
     }
-    const plan = planPipeline(model, candidates, { stages });
+    // Whoever holds this model's layers already is worth the short wait.
+    const returning = nodes.find(
+      (node) => !node.drained && node.cached.has(model.fingerprint) && isFreeing(node, state.now),
+    );
+    if (returning) return { reason: busy.join('; ') };
+    const plan = planPipeline(model, candidates, { stages, linkBetween: linksOf(state.nodes) });
     if ('reason' in plan) {
       const version = versions.length > 1 ? `version ${model.fingerprint.slice(0, 12)}: ` : '';
       reasons.push(version + plan.reason);
@@ -48,13 +64,33 @@ function commonFormat({ stages }: PlannedPipeline, state: ClusterState): Activat
   return Math.min(...formats.map((format) => format ?? ActivationFormat.ACTIVATION_FORMAT_F32));
 }
 
-function candidateOf(node: ClusterNode, state: ClusterState, disregarding: string | undefined): Candidate {
+function candidateOf(
+  node: ClusterNode,
+  fingerprint: string,
+  state: ClusterState,
+  disregarding: string | undefined,
+): Candidate {
   return {
     nodeId: node.id,
     address: node.address,
     memoryBytes: node.memoryBytes,
     usedBytes: usedBytes(state, node, disregarding),
+    speed: node.speeds.get(fingerprint),
+    otherStages: stagesOn(node, state, disregarding),
+    cached: node.cached.get(fingerprint),
   };
+}
+
+function isFreeing({ shards }: ClusterNode, now: Milliseconds): boolean {
+  return [...shards.values()].some(({ unloading, changedAt }) => unloading && now - changedAt < UNLOAD_PATIENCE_MS);
+}
+
+/** Stages on the node of other pipelines that serve or are on their way to it. */
+export function stagesOn(node: ClusterNode, state: ClusterState, disregarding: string | undefined): number {
+  const others = [...state.pipelines.values()].filter(
+    (pipeline) => isComing(pipeline) && pipeline.spec.id !== disregarding,
+  );
+  return others.filter(({ spec }) => spec.stages.some(({ nodeId }) => nodeId === node.id)).length;
 }
 
 function copiesByFingerprint(modelId: string, state: ClusterState): ModelCopies[] {

@@ -1,5 +1,6 @@
 import {
   type ActivationFormat,
+  type LinkTimes,
   ShardState,
   type ModelInfo,
   type PipelineSpec,
@@ -50,6 +51,9 @@ interface SimulatedNode {
   readonly shards: Map<string, ShardState>;
   /** What the next loads end in. */
   loadsFail: boolean;
+  /** What its stages measure, whatever they hold. */
+  decodeMs: number;
+  links: LinkTimes[];
 }
 
 /** Nodes that obey the hub's commands at once, and a clock that moves when told to: the planner's world without I/O. */
@@ -85,6 +89,8 @@ export class SimulatedCluster {
       sessionId: 0,
       shards: new Map(),
       loadsFail: false,
+      decodeMs: 1,
+      links: [],
     });
     this.register(id);
   }
@@ -202,14 +208,16 @@ export class SimulatedCluster {
   private beats(): Beat[] {
     return [...this.nodes.values()]
       .filter((node) => node.running)
-      .map(({ id, sessionId, shards }) => {
+      .map((node) => {
+        const { id, sessionId, shards } = node;
         const stageTimes = [...shards.keys()].map((pipelineId) => ({
           pipelineId,
           decodeStepMs: 1,
           prefillTokenMs: 1,
           runningSequences: 0,
+          singleDecodeMs: node.decodeMs,
         }));
-        return { nodeId: id, sessionId, at: this.now, stageTimes };
+        return { nodeId: id, sessionId, at: this.now, stageTimes, links: node.links };
       });
   }
 

@@ -146,7 +146,7 @@ describe('the cluster token', () => {
     () => node(address, token).readModelHeader({ fingerprint: 'f' }, DEADLINE).next(),
     async () => {
       const session = hub(address, token).nodeSession(DEADLINE);
-      await session.send({ heartbeat: { stageTimes: [] } });
+      await session.send({ heartbeat: { stageTimes: [], links: [] } });
       return session.next();
     },
   ];

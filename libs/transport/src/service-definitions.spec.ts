@@ -28,6 +28,8 @@ describe('the codec', () => {
       ['/pangalactic.v1.HubService/NodeSession', true, true],
       ['/pangalactic.v1.HubService/WatchRoutes', false, true],
       ['/pangalactic.v1.HubService/GetCluster', false, false],
+      ['/pangalactic.v1.HubService/SetNodeDrained', false, false],
+      ['/pangalactic.v1.HubService/ExplainPlan', false, false],
     ]);
     expect(shapes('NodeService')).toEqual([
       ['/pangalactic.v1.NodeService/Generate', false, true],

@@ -76,7 +76,7 @@ function memoryOf({ used_bytes, memory_bytes }: NodeReport): string {
   return `${formatBytes(used_bytes)} of ${formatBytes(memory_bytes)}`;
 }
 
-function table(head: string[], rows: string[][], whenEmpty: string): string {
+export function table(head: string[], rows: string[][], whenEmpty: string): string {
   if (rows.length === 0) return whenEmpty;
   // No colours: the output is piped and compared as often as it is read.
   const lines = new Table({ head, style: { head: [], border: [], compact: true } });

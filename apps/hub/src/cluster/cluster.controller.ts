@@ -1,7 +1,12 @@
 import { Controller, Inject } from '@nestjs/common';
 import { GrpcMethod } from '@nestjs/microservices';
-import type { GetClusterResponse, SetNodeDrainedRequest, SetNodeDrainedResponse } from '@pangalactic/contracts';
-import { viewCluster } from '@pangalactic/scheduler';
+import type {
+  ExplainPlanResponse,
+  GetClusterResponse,
+  SetNodeDrainedRequest,
+  SetNodeDrainedResponse,
+} from '@pangalactic/contracts';
+import { explainPlan, viewCluster } from '@pangalactic/scheduler';
 import { CLOCK, type Clock } from '../clock';
 import { NodeDrain } from './node-drain';
 import { Reconciler } from './reconciler';
@@ -27,5 +32,11 @@ export class ClusterController {
   async setNodeDrained(request: SetNodeDrainedRequest): Promise<SetNodeDrainedResponse> {
     await this.nodeDrain.set(request);
     return {};
+  }
+
+  @GrpcMethod('HubService', 'ExplainPlan')
+  async explainPlan(): Promise<ExplainPlanResponse> {
+    if (!this.reconciler.leadership) throw await this.standby.refusal();
+    return { plans: explainPlan(this.reconciler.state) };
   }
 }

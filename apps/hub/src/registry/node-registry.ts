@@ -50,10 +50,10 @@ export class NodeRegistry {
   }
 
   /** Only the latest beat counts, so a hub that cannot keep up forgets some, never collects them. */
-  beat(session: NodeSession, { stageTimes }: Heartbeat): void {
+  beat(session: NodeSession, { stageTimes, links }: Heartbeat): void {
     session.lastSeenAt = this.clock.now();
     const { nodeId, id: sessionId, lastSeenAt: at } = session;
-    this.beats.set(nodeId, { nodeId, sessionId, at, stageTimes });
+    this.beats.set(nodeId, { nodeId, sessionId, at, stageTimes, links });
   }
 
   /** The beats since the last call. */

@@ -29,7 +29,11 @@ describe('a node session', () => {
     registerMessage('a', { inventory: { models: [{ ...NANO, ...changes }], rejected: [] } });
 
   it.each<[string, NodeSessionRequest, RegExp]>([
-    ['a heartbeat', { heartbeat: { stageTimes: [] } }, /^the first message of a node session must be Register$/],
+    [
+      'a heartbeat',
+      { heartbeat: { stageTimes: [], links: [] } },
+      /^the first message of a node session must be Register$/,
+    ],
     ['nothing at all', {}, /^the first message/],
     ['no id', registerMessage(''), /^node_id "": allowed: /],
     ['an id that is no name', registerMessage('a/b'), /^node_id "a\/b": allowed: /],

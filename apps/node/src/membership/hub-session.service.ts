@@ -132,7 +132,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
     const stopStatuses = this.pipelines.onStatus((shardStatus) => send({ shardStatus }));
     const stopInventory = this.inventory.onChange(() => send({ inventory: this.inventory.inventory }));
     const heartbeat = setInterval(() => {
-      session.trySend({ heartbeat: { stageTimes: this.pipelines.stageTimes() } });
+      session.trySend({ heartbeat: { stageTimes: this.pipelines.stageTimes(), links: this.pipelines.links() } });
     }, heartbeatIntervalMs);
     // What changed while the registration was on its way.
     for (const shardStatus of this.pipelines.statuses()) send({ shardStatus });

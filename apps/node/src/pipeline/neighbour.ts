@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   type ErrorCode,
+  type LinkTimes,
   PangalacticError,
   type PipelineFault,
   type PipelineSpec,
@@ -9,6 +10,7 @@ import {
 } from '@pangalactic/contracts';
 import { activationCodec, Backoff, connectNode, type NodeClient, type ServerStream } from '@pangalactic/transport';
 import { HopSender } from './hop-sender';
+import { probeLink } from './link-probe';
 import { LoadPatience } from './load-patience';
 import { connectionLost, FaultReport, faultOf } from './pipeline-fault';
 
@@ -94,6 +96,13 @@ export class Neighbour {
         if (result) onResult(result);
       });
     });
+  }
+
+  /** What the way there takes. The hop must be open. */
+  measureLink(): Promise<LinkTimes | undefined> {
+    const { spec, stage, now } = this.options;
+    const { fingerprint, stages } = spec;
+    return probeLink(this.client, { nodeId: stages[stage]?.nodeId ?? '', fingerprint }, now);
   }
 
   /** Passes the fault on, waits until the neighbour has ended its streams because of it, and closes the connection. */

@@ -1,6 +1,7 @@
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { NODE_CONFIG, type NodeConfig } from '@pangalactic/config';
 import {
+  type LinkTimes,
   type LoadShard,
   PangalacticError,
   type PipelineSpec,
@@ -56,6 +57,10 @@ export class PipelineRegistry implements OnApplicationShutdown {
 
   stageTimes(): StageTimes[] {
     return [...this.pipelines.values()].filter((pipeline) => !pipeline.refusal).map((pipeline) => pipeline.stageTimes);
+  }
+
+  links(): LinkTimes[] {
+    return [...this.pipelines.values()].flatMap(({ link }) => link ?? []);
   }
 
   /** @returns takes the listener away again */

@@ -1,6 +1,7 @@
 import {
   type HopRequest,
   type HopResponse,
+  type LinkTimes,
   PangalacticError,
   type PipelineFault,
   type ResultsResponse,
@@ -60,6 +61,8 @@ export class Pipeline {
   /** On the head's node, once the stage has loaded. */
   head: PipelineHead | undefined;
   model: ModelDescription | undefined;
+  /** To the next stage, once it is measured. */
+  link: LinkTimes | undefined;
 
   private state = ShardState.SHARD_STATE_LOADING;
   private progress = 0;
@@ -100,9 +103,9 @@ export class Pipeline {
   }
 
   get stageTimes(): StageTimes {
-    const { decodeStepMs, prefillTokenMs } = this.times;
+    const { decodeStepMs, singleDecodeMs, prefillTokenMs } = this.times;
     const runningSequences = this.head?.scheduler.runningSequences ?? 0;
-    return { pipelineId: this.id, decodeStepMs, prefillTokenMs, runningSequences };
+    return { pipelineId: this.id, decodeStepMs, singleDecodeMs, prefillTokenMs, runningSequences };
   }
 
   /** Why the pipeline takes no work right now; undefined when it is ready. */
@@ -206,9 +209,7 @@ export class Pipeline {
     const { isHead, isTail, stage } = this.assignment;
     const { shard, model } = this;
     if (!shard || !model || this.fault) return;
-    const sink = isTail
-      ? this.resultsSink()
-      : await this.neighbour(stage + 1).openHop((progress) => (this.progressBehind = progress));
+    const sink = isTail ? this.resultsSink() : await this.openHop(stage + 1);
     // From here on nothing waits, so that what breaks the pipeline meanwhile meets all of it or none.
     if (this.fault) return;
     this.runner = new StageRunner(shard, sink, {
@@ -221,6 +222,15 @@ export class Pipeline {
     if (!isTail)
       await this.neighbour(this.assignment.spec.stages.length - 1).openResults((r) => this.head?.onResult(r));
     await warmUp(this.head, model.bosId ?? 0);
+  }
+
+  private async openHop(stage: number): Promise<StageSink> {
+    const neighbour = this.neighbour(stage);
+    const hop = await neighbour.openHop((progress) => (this.progressBehind = progress));
+    // Nothing waits for it, and a link that cannot be measured counts as any other.
+    const measured = neighbour.measureLink().catch(() => undefined);
+    void measured.then((link) => (this.link = link));
+    return hop;
   }
 
   private resultsSink(): StageSink {

@@ -12,6 +12,14 @@ describe('StepTimes', () => {
     expect([times.decodeStepMs, times.prefillTokenMs]).toEqual([7, 2]);
   });
 
+  it('keeps decode steps of one sequence apart, whose time does not depend on the load', () => {
+    const times = new StepTimes();
+    times.observe([row(0, 1), row(1, 1)], 7);
+    expect(times.singleDecodeMs).toBe(0);
+    times.observe([row(0, 1)], 3);
+    expect([times.singleDecodeMs, times.decodeStepMs]).toEqual([3, 7 - 0.2 * 4]);
+  });
+
   it('moves towards newer steps', () => {
     const times = new StepTimes();
     times.observe([row(0, 1)], 10);

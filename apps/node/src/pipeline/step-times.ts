@@ -10,11 +10,17 @@ export function phaseOf(rows: readonly Row[]): StepPhase {
 /** Mean compute times of one stage, for the planner. */
 export class StepTimes {
   private readonly decodeStep = new Ewma();
+  private readonly singleDecode = new Ewma();
   private readonly prefillToken = new Ewma();
 
   /** 0 before the first decode step. */
   get decodeStepMs(): number {
     return this.decodeStep.value ?? 0;
+  }
+
+  /** Of steps of one sequence: they compare with those of other nodes, however many sequences run. 0 before the first. */
+  get singleDecodeMs(): number {
+    return this.singleDecode.value ?? 0;
   }
 
   /** 0 before the first prefill step. */
@@ -23,7 +29,11 @@ export class StepTimes {
   }
 
   observe(rows: readonly Row[], computeMs: number): void {
-    if (phaseOf(rows) === 'decode') this.decodeStep.add(computeMs);
-    else this.prefillToken.add(computeMs / (rows[0]?.count ?? 1));
+    if (phaseOf(rows) === 'decode') {
+      this.decodeStep.add(computeMs);
+      if (rows.length === 1) this.singleDecode.add(computeMs);
+    } else {
+      this.prefillToken.add(computeMs / (rows[0]?.count ?? 1));
+    }
   }
 }

@@ -71,6 +71,14 @@ export interface Inventory {
 
 export interface Heartbeat {
   stageTimes: StageTimes[];
+  /** To nodes that this one sends hidden states to, as measured when it joined them. */
+  links: LinkTimes[];
+}
+
+export interface LinkTimes {
+  nodeId: string;
+  roundTripMs: number;
+  bytesPerSecond: number;
 }
 
 /** Exponentially weighted means of a stage's compute time, measured by the node on a monotonic clock. */
@@ -79,6 +87,8 @@ export interface StageTimes {
   decodeStepMs: number;
   prefillTokenMs: number;
   runningSequences: number;
+  /** Of decode steps of one sequence, the first of which run right after loading; comparable between nodes, whatever their load. */
+  singleDecodeMs: number;
 }
 
 export interface ShardStatus {
@@ -218,6 +228,55 @@ export interface SetNodeDrainedRequest {
 export interface SetNodeDrainedResponse {
 }
 
+export interface ExplainPlanRequest {
+}
+
+export interface ExplainPlanResponse {
+  plans: PlanExplanation[];
+}
+
+/** Of one deployment: its pipeline, or else the one that would be planned now. */
+export interface PlanExplanation {
+  modelId: string;
+  /** Empty when there is none yet. */
+  pipelineId: string;
+  /** Why there cannot be one; everything below is empty then, except left_out. */
+  reason: string;
+  stages: ExplainedStage[];
+  contextLength: number;
+  maxSequences: number;
+  /** Index of the stage that takes longest. */
+  bottleneck: number;
+  /** Predicted, of one sequence. */
+  tokensPerSecond: number;
+  /** Predicted, of as many sequences as the pipeline takes, each in a step of its own. */
+  busyTokensPerSecond: number;
+  leftOut: LeftOutNode[];
+  warnings: string[];
+}
+
+export interface ExplainedStage {
+  nodeId: string;
+  layers: LayerRange | undefined;
+  weightBytes: number;
+  kvBytes: number;
+  workspaceBytes: number;
+  /** Of other pipelines on the node. */
+  otherBytes: number;
+  memoryBytes: number;
+  /** Predicted, per token. */
+  computeMs: number;
+  /** To the next stage; from the tail back to the head. */
+  hopMs: number;
+  /** Whether the node has measured its speed with this model; else it counts as a typical one. */
+  measured: boolean;
+}
+
+export interface LeftOutNode {
+  nodeId: string;
+  reason: string;
+}
+
 /** The control plane. The hub assigns and routes; no token ever passes through it. */
 export interface HubService {
   /** One session per node for as long as it lives. The first message is Register, then heartbeats and shard statuses. */
@@ -227,4 +286,6 @@ export interface HubService {
   getCluster(request: GetClusterRequest): Promise<GetClusterResponse>;
   /** An operator's wish; it is kept until it is taken back, also when the node or the hub restarts. Repeating it is harmless. */
   setNodeDrained(request: SetNodeDrainedRequest): Promise<SetNodeDrainedResponse>;
+  /** What the planner would do for each deployment if it began afresh, and what it did; changes nothing. */
+  explainPlan(request: ExplainPlanRequest): Promise<ExplainPlanResponse>;
 }

@@ -1,0 +1,60 @@
+import type { ExplainPlanResponse } from '@pangalactic/contracts';
+import { describe, expect, it } from 'vitest';
+import { planReport, planText } from './plan-report';
+
+const MIB = 1024 ** 2;
+const stage = (nodeId: string, from: number, to: number, computeMs: number) => ({
+  ...{ nodeId, layers: { from, to }, weightBytes: 5 * MIB, kvBytes: 2 * MIB, workspaceBytes: MIB },
+  ...{ otherBytes: 0, memoryBytes: 64 * MIB, computeMs, hopMs: 0.5, measured: nodeId === 'a' },
+});
+const NOTHING = { stages: [], contextLength: 0, maxSequences: 0, bottleneck: 0, tokensPerSecond: 0 };
+const RESPONSE: ExplainPlanResponse = {
+  plans: [
+    {
+      ...{ modelId: 'nano', pipelineId: 'nano-1-1', reason: '', contextLength: 512, maxSequences: 8 },
+      ...{ stages: [stage('a', 0, 3, 1), stage('b', 3, 8, 4)], bottleneck: 1 },
+      ...{ tokensPerSecond: 166.66, busyTokensPerSecond: 250 },
+      leftOut: [{ nodeId: 'c', reason: 'it is FAILED' }],
+      warnings: ['hops take long'],
+    },
+    {
+      ...{ ...NOTHING, modelId: 'giant', pipelineId: '', reason: 'no room', busyTokensPerSecond: 0, warnings: [] },
+      leftOut: [{ nodeId: 'a', reason: '1.0 MB of it are free' }],
+    },
+  ],
+};
+
+describe('planText', () => {
+  it('explains with rate, bottleneck, ledger, nodes left out and warnings', () => {
+    const text = planText(RESPONSE, true);
+    expect(text).toContain('nano: pipeline nano-1-1: a [0, 3) -> b [3, 8); 8 sequences of 512 tokens');
+    expect(text).toContain('predicted: 166.7 tokens/s of one sequence, 250.0 of many; bottleneck: b');
+    expect(text).toMatch(
+      / b +│ \[3, 8\) │ 5\.0 MiB +│ 2\.0 MiB │ 1\.0 MiB +│ 0 B +│ 64\.0 MiB +│ 4\.00 ms │ 0\.50 ms │ assumed/,
+    );
+    expect(text).toContain('left out: c: it is FAILED\nwarning: hops take long');
+    expect(text).toContain('giant: no plan: no room\nleft out: a: 1.0 MB of it are free');
+  });
+
+  it('is short without --explain', () => {
+    const text = planText(RESPONSE, false);
+    expect(text.split('\n')).toHaveLength(5);
+    expect(text).not.toContain('left out');
+    expect(planText({ plans: [] }, false)).toBe('no model is deployed');
+  });
+});
+
+describe('planReport', () => {
+  it('names what it prints', () => {
+    expect(planReport(RESPONSE)).toMatchObject([
+      {
+        model: 'nano',
+        pipeline: 'nano-1-1',
+        reason: null,
+        bottleneck: 'b',
+        stages: [{ node: 'a', layers: [0, 3] }, {}],
+      },
+      { model: 'giant', pipeline: null, reason: 'no room', bottleneck: null, left_out: [{ node: 'a' }] },
+    ]);
+  });
+});
