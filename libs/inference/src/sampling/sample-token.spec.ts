@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { drawUniform } from './philox';
 import { referenceDistribution } from './reference-sampler.fixture';
+import { referenceSoftmax } from './reference-softmax.fixture';
 import { sampleToken } from './sample-token';
-import { SamplingBuffers } from './sampling-buffers';
 import { samplingSettings } from './sampling-settings';
 
 const VOCABULARY = 32_000;
@@ -24,17 +24,18 @@ describe('sampleToken over a whole vocabulary', () => {
     { temperature: 1, topP: 1, topK: 5_000 },
     { temperature: 0.7, topP: 0.9, topK: 1_000 },
     { temperature: 1, topP: 0.9, minP: 0.001 },
-  ])('draws what the sorted reference draws: %j', (sampling) => {
+  ])('draws what the sorted reference draws: %j', async (sampling) => {
     const settings = samplingSettings(sampling);
-    const buffers = new SamplingBuffers(VOCABULARY);
+    const candidates = new Uint32Array(VOCABULARY);
     for (const deviation of [1, 3, 0]) {
       const logits = normalLogits(deviation, 3);
+      const probabilities = await referenceSoftmax(logits, settings.temperature);
       const expected = referenceDistribution([...logits], settings);
       for (let index = 0; index < 20; index++) {
         const draw = drawUniform(9, 0, index);
         let end = 0;
         const drawn = expected.find(({ probability }) => draw < (end += probability));
-        expect(sampleToken(logits, settings, draw, buffers)).toBe(drawn!.id);
+        expect(sampleToken(probabilities, settings, draw, candidates)).toBe(drawn!.id);
       }
     }
   });

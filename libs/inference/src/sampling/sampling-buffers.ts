@@ -2,14 +2,11 @@
 export class SamplingBuffers {
   /** Logits after bias and penalties. */
   readonly adjusted: Float32Array;
-  /** exp((logit - max) / temperature) by token id, not normalised: the most likely token weighs 1. */
-  readonly weights: Float64Array;
   /** Ids of tokens that are still in the running. */
   readonly candidates: Uint32Array;
 
   constructor(vocabSize: number) {
     this.adjusted = new Float32Array(vocabSize);
-    this.weights = new Float64Array(vocabSize);
     this.candidates = new Uint32Array(vocabSize);
   }
 }

@@ -1,11 +1,16 @@
 import type { SampledToken } from '@pangalactic/contracts';
 import type { SequenceStart } from '../inference-provider';
+import { argmax } from './argmax';
 import { drawUniform } from './philox';
 import { sampleToken } from './sample-token';
 import type { SamplingBuffers } from './sampling-buffers';
 import { samplingSettings, type SamplingSettings } from './sampling-settings';
+import type { Softmax } from './softmax';
 import { TokenPenalties } from './token-penalties';
 import { tokenLogprobs } from './token-logprobs';
+
+/** Below it nothing but the most likely token is ever drawn, and its inverse overflows: greedy, as in vLLM. */
+const LOWEST_TEMPERATURE = 1e-5;
 
 /**
  * Chooses the tokens of one sequence at the tail. All its state derives from the sequence's start and from what it chose
@@ -22,6 +27,7 @@ export class SequenceSampler {
   constructor(
     private readonly start: SequenceStart,
     private readonly buffers: SamplingBuffers,
+    private readonly softmax: Softmax,
   ) {
     const { sampling, promptIds, emittedIds } = start;
     this.settings = samplingSettings(sampling);
@@ -30,13 +36,21 @@ export class SequenceSampler {
   }
 
   /** @param logits of the sequence's next token, one per token of the vocabulary */
-  next(logits: Float32Array): Pick<SampledToken, 'id' | 'logprobs'> {
-    const { seed, choiceIndex } = this.start;
-    const draw = drawUniform(seed, choiceIndex, this.completionIndex++);
-    const id = sampleToken(this.adjust(logits), this.settings, draw, this.buffers);
+  async next(logits: Float32Array): Promise<Pick<SampledToken, 'id' | 'logprobs'>> {
+    const id = await this.choose(this.adjust(logits));
+    this.completionIndex++;
     this.penalties?.add(id);
     const { topLogprobs } = this.settings;
-    return topLogprobs === undefined ? { id } : { id, logprobs: tokenLogprobs(logits, id, topLogprobs) };
+    if (topLogprobs === undefined) return { id };
+    return { id, logprobs: tokenLogprobs(logits, await this.softmax(logits, 1), id, topLogprobs) };
+  }
+
+  private async choose(logits: Float32Array): Promise<number> {
+    const { temperature } = this.settings;
+    if (temperature < LOWEST_TEMPERATURE) return argmax(logits);
+    const { seed, choiceIndex } = this.start;
+    const draw = drawUniform(seed, choiceIndex, this.completionIndex);
+    return sampleToken(await this.softmax(logits, temperature), this.settings, draw, this.buffers.candidates);
   }
 
   private adjust(logits: Float32Array): Float32Array {

@@ -1,24 +1,18 @@
-import { narrow } from './weight-buckets';
-
-/** So many are selected from without looking for their bucket first. */
-const FEW = 128;
-
 /**
  * Moves the heaviest of the first `count` ids to the front, as few as it takes for their measure to reach the target, and
- * puts the lightest of them last. A quickselect, of one bucket if there are many: linear, where sorting would cost more than the
- * softmax. Among equal weights the lower id counts as the heavier, so that the outcome does not depend on the order given.
+ * puts the lightest of them last. A quickselect: linear on average. Among equal weights the lower id counts as the heavier, so
+ * that the outcome does not depend on the order given.
  * @param measure what an id adds, above 0
  * @returns how many were taken: at least one, all of them when they do not reach the target
  */
 export function takeHeaviest(
   ids: Uint32Array,
   count: number,
-  weights: Float64Array,
+  weights: Float32Array,
   target: number,
   measure: (id: number) => number,
 ): number {
-  let { low, high, reached } =
-    count > FEW ? narrow(ids, count, weights, target, measure) : { low: 0, high: count, reached: 0 };
+  let [low, high, reached] = [0, count, 0];
   // Taken for certain: ids before `low`, which measure `reached`. Left out for certain: ids from `high` on.
   while (high - low > 1) {
     const pivot = partition(ids, low, high, weights);
@@ -36,7 +30,7 @@ export function takeHeaviest(
 }
 
 /** Orders [low, high) around one of its ids: heavier ones before it, lighter ones after. Returns where that one is. */
-function partition(ids: Uint32Array, low: number, high: number, weights: Float64Array): number {
+function partition(ids: Uint32Array, low: number, high: number, weights: Float32Array): number {
   const last = high - 1;
   swap(ids, medianOfThree(ids, low, last, weights), last);
   const pivot = ids[last]!;
@@ -51,7 +45,7 @@ function partition(ids: Uint32Array, low: number, high: number, weights: Float64
   return end;
 }
 
-function medianOfThree(ids: Uint32Array, low: number, last: number, weights: Float64Array): number {
+function medianOfThree(ids: Uint32Array, low: number, last: number, weights: Float32Array): number {
   const middle = (low + last) >>> 1;
   const heavier = (a: number, b: number) => {
     const difference = weights[ids[a]!]! - weights[ids[b]!]!;

@@ -4,21 +4,22 @@ import { argmax } from './argmax';
 /**
  * Log probabilities in softmax(logits): of the token that was sampled, and of the most likely ones.
  * @param logits as the model computed them
+ * @param probabilities softmax(logits)
  */
-export function tokenLogprobs(logits: Float32Array, id: number, topCount: number): TokenLogprobs {
-  const logNormaliser = logSumExp(logits);
+export function tokenLogprobs(
+  logits: Float32Array,
+  probabilities: Float32Array,
+  id: number,
+  topCount: number,
+): TokenLogprobs {
+  // The most likely token's probability is never too small for a float32, whatever those of the others are.
+  const best = argmax(logits);
+  const logNormaliser = logits[best]! - Math.log(probabilities[best]!);
   const top = mostLikely(logits, topCount).map((ranked): RankedToken => ({
     id: ranked,
     logprob: logits[ranked]! - logNormaliser,
   }));
   return { logprob: logits[id]! - logNormaliser, top };
-}
-
-function logSumExp(logits: Float32Array): number {
-  const max = logits[argmax(logits)]!;
-  let sum = 0;
-  for (let id = 0; id < logits.length; id++) sum += Math.exp(logits[id]! - max);
-  return max + Math.log(sum);
 }
 
 /** The ids of the largest logits, largest first, equal ones by id. Meant for few: each is kept in its place by insertion. */

@@ -226,10 +226,10 @@ describe('ShardEngine', () => {
       // Rewinds the slot by that token and computes the same logits.
       [sample] = (await engine.run(step)).samples;
       const { logprob, top } = sample!.logprobs!;
-      expect(logprob).toBeCloseTo(logits[sample!.id]! - logNormaliser, 6);
+      expect(logprob).toBeCloseTo(logits[sample!.id]! - logNormaliser, 5);
       const ranked = logits.map((logit, id) => ({ id, logit })).sort((a, b) => b.logit - a.logit);
       expect(top.map(({ id }) => id)).toEqual(ranked.slice(0, 4).map(({ id }) => id));
-      top.forEach((entry, rank) => expect(entry.logprob).toBeCloseTo(ranked[rank]!.logit - logNormaliser, 6));
+      top.forEach((entry, rank) => expect(entry.logprob).toBeCloseTo(ranked[rank]!.logit - logNormaliser, 5));
     }
     await engine.close();
   });

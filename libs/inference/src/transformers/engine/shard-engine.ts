@@ -14,6 +14,7 @@ import { EmbeddingTable } from './embedding-table';
 import { type GraphSession, type NamedTensors, openGraphSession } from './graph-session';
 import { KvArena } from './kv-arena';
 import { layLanes } from './lanes';
+import { SoftmaxSession } from './softmax-session';
 
 export interface EngineOptions {
   readonly threads: number;
@@ -40,6 +41,8 @@ export class ShardEngine {
     private readonly cache: WeightCache,
     private readonly arena: KvArena,
     private readonly embedding: EmbeddingTable | undefined,
+    /** At the tail only. */
+    private readonly softmax: SoftmaxSession | undefined,
     /** Weights, KV arena and workspace, as the planner counts them. */
     readonly memoryBytes: number,
   ) {
@@ -78,10 +81,12 @@ export class ShardEngine {
         ...{ slots: spec.maxSequences, positions: spec.contextLength, kvHeads, headSize },
       });
       const embedding = layers.from === 0 ? await EmbeddingTable.read(file) : undefined;
+      const isTail = layers.to === description.layers;
+      const softmax = isTail ? await SoftmaxSession.open(description.vocabSize, inPlace) : undefined;
       await cache.sweep();
       const sizes = { ...description, ...weightBytes(file.header, description) };
       const memoryBytes = stageMemory(sizes, layers, spec).total;
-      return new ShardEngine(spec, description, session, cache, arena, embedding, memoryBytes);
+      return new ShardEngine(spec, description, session, cache, arena, embedding, softmax, memoryBytes);
     } catch (error) {
       cache.close();
       throw error;
@@ -94,7 +99,10 @@ export class ShardEngine {
     switch (command.kind) {
       case 'start':
         this.slots.start(command);
-        if (this.isTail) this.samplers.set(command.slot, new SequenceSampler(command, this.samplingBuffers));
+        if (this.softmax) {
+          const sampler = new SequenceSampler(command, this.samplingBuffers, this.softmax.softmax);
+          this.samplers.set(command.slot, sampler);
+        }
         return;
       case 'copy':
         this.slots.copy(command);
@@ -109,7 +117,7 @@ export class ShardEngine {
   async run(step: StepInput): Promise<StepOutput> {
     const started = performance.now();
     const values = await this.forward(step);
-    const output = this.isTail ? { samples: this.sample(step.rows, values) } : { hidden: values, samples: [] };
+    const output = this.isTail ? { samples: await this.sample(step.rows, values) } : { hidden: values, samples: [] };
     return { ...output, computeMs: performance.now() - started };
   }
 
@@ -154,6 +162,7 @@ export class ShardEngine {
 
   async close(): Promise<void> {
     await this.session.close();
+    await this.softmax?.close();
     this.cache.close();
   }
 
@@ -161,15 +170,15 @@ export class ShardEngine {
     return this.spec.layers.to === this.model.layers;
   }
 
-  private sample(rows: readonly Row[], logits: Float32Array): SampledToken[] {
+  private async sample(rows: readonly Row[], logits: Float32Array): Promise<SampledToken[]> {
     const { vocabSize } = this.model;
-    return rows
-      .filter((row) => row.sample)
-      .map(({ slot, generation }, index) => ({
-        slot,
-        generation,
-        ...this.samplers.get(slot)!.next(logits.subarray(index * vocabSize, (index + 1) * vocabSize)),
-      }));
+    const samples: SampledToken[] = [];
+    for (const { slot, generation } of rows.filter((row) => row.sample)) {
+      const from = samples.length * vocabSize;
+      const sampled = await this.samplers.get(slot)!.next(logits.subarray(from, from + vocabSize));
+      samples.push({ slot, generation, ...sampled });
+    }
+    return samples;
   }
 }
 
