@@ -17,6 +17,7 @@ import {
   type WatchRoutesResponse,
 } from '@pangalactic/contracts';
 import { createApp, startApp } from '@pangalactic/lifecycle';
+import type { StoredDeployment } from '@pangalactic/scheduler';
 import { SqliteStateRepository, type StateRepository } from '@pangalactic/state';
 import { freePort, until } from '@pangalactic/testing';
 import { connectHub, type Duplex, type HubClient } from '@pangalactic/transport';
@@ -40,6 +41,10 @@ export const NANO: ModelInfo = {
   embeddingBytes: 50_000,
   outputBytes: 60_000,
   fileBytes: 800_000,
+};
+
+export const NANO_DEPLOYMENT: StoredDeployment = {
+  ...{ modelId: 'nano', replicas: 1, stages: 0, pins: [], origin: 'CONFIGURATION' },
 };
 
 export interface SpecHubOptions {

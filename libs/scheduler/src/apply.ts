@@ -1,6 +1,7 @@
 import { ShardState, type Inventory, type ShardStatus } from '@pangalactic/contracts';
 import type { Beat, ClusterEvent, Observation } from './cluster-event';
 import {
+  configuredDeployment,
   newDeployment,
   withEntry,
   withoutEntry,
@@ -10,6 +11,7 @@ import {
   type Pipeline,
   type Shard,
 } from './cluster-state';
+import type { DeploymentSpec } from './deployment-spec';
 import { withMeasurements } from './measurements';
 import { settlePipelines } from './pipeline-lifecycle';
 
@@ -57,6 +59,10 @@ function change(event: ClusterEvent, state: ClusterState): ClusterState {
       });
     case 'drain_wish':
       return setDrained(event.nodeId, event.drained, state);
+    case 'deploy':
+      return deploy(event.spec, state);
+    case 'undeploy':
+      return undeploy(event.modelId, state);
     case 'tick':
       return tick(event.at, event.beats, state);
     case 'create':
@@ -121,6 +127,17 @@ function setDrained(nodeId: string, drained: boolean, state: ClusterState): Clus
   return { ...state, nodes: withEntry(state.nodes, nodeId, { ...node, drained }) };
 }
 
+function deploy(spec: DeploymentSpec, state: ClusterState): ClusterState {
+  const deployment = newDeployment({ ...spec, origin: 'OPERATOR' });
+  return { ...state, deployments: withEntry(state.deployments, spec.modelId, deployment) };
+}
+
+/** A model of HUB_MODELS would come back by itself, so it stays, with nothing to run. */
+function undeploy(modelId: string, state: ClusterState): ClusterState {
+  if (state.wanted.models.includes(modelId)) return deploy({ modelId, replicas: 0, stages: 0, pins: [] }, state);
+  return { ...state, deployments: withoutEntry(state.deployments, modelId) };
+}
+
 /** One process listens at an address: what is not connected and was there before is gone, or has another name now. */
 function failReplaced(state: ClusterState): ClusterState {
   const taken = new Set([...state.nodes.values()].filter(isUp).map(({ address }) => address));
@@ -136,7 +153,7 @@ function withModels(inventory: Inventory, state: ClusterState): ClusterState {
   const found = inventory.models.filter(({ id }) => state.wanted.models.includes(id) && !state.deployments.has(id));
   if (found.length === 0) return state;
   const deployments = new Map(state.deployments);
-  for (const { id } of found) deployments.set(id, newDeployment(id, state.wanted.stages));
+  for (const { id } of found) deployments.set(id, configuredDeployment(id, state.wanted));
   return { ...state, deployments };
 }
 

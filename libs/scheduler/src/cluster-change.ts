@@ -1,4 +1,5 @@
 import type { ClusterNode, ClusterState, NodeState, Pipeline, PipelineState } from './cluster-state';
+import { pinText, type DeploymentSpec } from './deployment-spec';
 
 /** One thing worth a log line. */
 export interface ClusterChange {
@@ -37,9 +38,7 @@ export function changesBetween(before: ClusterState, after: ClusterState): Clust
       if (!after.nodes.has(id)) changes.push({ event: 'node_forgotten', nodeId: id });
     }
   }
-  for (const modelId of after.deployments.keys()) {
-    if (!before.deployments.has(modelId)) changes.push({ event: 'deployment_added', modelId });
-  }
+  if (before.deployments !== after.deployments) changes.push(...deploymentChanges(before, after));
   if (before.pipelines !== after.pipelines) {
     for (const [id, pipeline] of after.pipelines) {
       if (before.pipelines.get(id)?.state !== pipeline.state) changes.push(pipelineChange(pipeline, pipeline.state));
@@ -49,6 +48,32 @@ export function changesBetween(before: ClusterState, after: ClusterState): Clust
     }
   }
   return changes;
+}
+
+function deploymentChanges(before: ClusterState, after: ClusterState): ClusterChange[] {
+  const changes: ClusterChange[] = [];
+  for (const [modelId, deployment] of after.deployments) {
+    const old = before.deployments.get(modelId);
+    if (!old) changes.push({ event: 'deployment_added', modelId, ...wantedOf(deployment) });
+    else if (JSON.stringify(wantedOf(old)) !== JSON.stringify(wantedOf(deployment))) {
+      changes.push({ event: 'deployment_changed', modelId, ...wantedOf(deployment) });
+    }
+  }
+  for (const modelId of before.deployments.keys()) {
+    if (!after.deployments.has(modelId)) changes.push({ event: 'deployment_removed', modelId });
+  }
+  return changes;
+}
+
+/** Without what is left to the planner. */
+function wantedOf({ replicas, stages, contextLength, maxSequences, pins }: DeploymentSpec) {
+  return {
+    replicas,
+    ...(stages > 0 ? { stages } : {}),
+    ...(contextLength === undefined ? {} : { contextLength }),
+    ...(maxSequences === undefined ? {} : { maxSequences }),
+    ...(pins.length > 0 ? { pins: pins.map(pinText) } : {}),
+  };
 }
 
 function nodeChange(node: ClusterNode): ClusterChange {

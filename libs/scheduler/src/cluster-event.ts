@@ -1,5 +1,6 @@
 import type { Inventory, LinkTimes, PipelineSpec, ShardStatus, StageTimes } from '@pangalactic/contracts';
 import type { Milliseconds, NodeIdentity } from './cluster-state';
+import type { DeploymentSpec } from './deployment-spec';
 
 export interface Beat {
   readonly nodeId: string;
@@ -34,6 +35,10 @@ export type Observation =
     } & SessionReference)
   /** An operator wants no shards on the node, or has no objection any more. */
   | { readonly kind: 'drain_wish'; readonly at: Milliseconds; readonly nodeId: string; readonly drained: boolean }
+  /** An operator wants the model to run like this, whatever was wanted before. Checked by `checkDeployment`. */
+  | { readonly kind: 'deploy'; readonly at: Milliseconds; readonly spec: DeploymentSpec }
+  /** An operator wants the model not to run. */
+  | { readonly kind: 'undeploy'; readonly at: Milliseconds; readonly modelId: string }
   /** Time passes. Heartbeats since the last tick come along: one new state for all of them. */
   | { readonly kind: 'tick'; readonly at: Milliseconds; readonly beats: readonly Beat[] };
 

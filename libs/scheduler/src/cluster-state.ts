@@ -8,6 +8,7 @@ import type {
   StageTimes,
 } from '@pangalactic/contracts';
 import type { EngineSpeed, Link } from './cost-model';
+import type { DeploymentSpec } from './deployment-spec';
 
 /** All times are milliseconds of one clock that never jumps, anchored to the Unix epoch when the hub starts. */
 export type Milliseconds = number;
@@ -80,11 +81,14 @@ export interface Pipeline {
   readonly reason: string;
 }
 
+/** The part of a deployment that is stored. */
+export interface StoredDeployment extends DeploymentSpec {
+  /** CONFIGURATION: as HUB_MODELS and HUB_PIPELINE_STAGES say when the hub starts. OPERATOR: until an operator changes it. */
+  readonly origin: 'CONFIGURATION' | 'OPERATOR';
+}
+
 /** A model that is meant to run. */
-export interface Deployment {
-  readonly modelId: string;
-  /** 0: the planner decides. */
-  readonly stages: number;
+export interface Deployment extends StoredDeployment {
   /** Pipelines that broke in a row before they had served for a while. */
   readonly failures: number;
   readonly lastFailure: string;
@@ -114,8 +118,7 @@ export interface ClusterState {
 /** The part of the state that outlives the hub. */
 export interface StoredCluster {
   readonly nodes: readonly StoredNode[];
-  /** Ids of the models. */
-  readonly deployments: readonly string[];
+  readonly deployments: readonly StoredDeployment[];
   readonly pipelines: readonly Pipeline[];
 }
 
@@ -136,8 +139,11 @@ export function restoreCluster(stored: StoredCluster, settings: ClusterSettings,
     nodes: new Map(stored.nodes.map((node) => [node.id, restoredNode(node, now)])),
     deployments: new Map(
       stored.deployments
-        .filter((modelId) => settings.wanted.models.includes(modelId))
-        .map((modelId) => [modelId, newDeployment(modelId, settings.wanted.stages)]),
+        .filter(({ origin, modelId }) => origin === 'OPERATOR' || settings.wanted.models.includes(modelId))
+        .map((kept) => [
+          kept.modelId,
+          kept.origin === 'OPERATOR' ? newDeployment(kept) : configuredDeployment(kept.modelId, settings.wanted),
+        ]),
     ),
     pipelines: new Map(stored.pipelines.map((pipeline) => [pipeline.spec.id, pipeline])),
   };
@@ -160,8 +166,12 @@ function restoredNode({ drained = false, ...identity }: StoredNode, now: Millise
   };
 }
 
-export function newDeployment(modelId: string, stages: number): Deployment {
-  return { modelId, stages, failures: 0, lastFailure: '', retryAt: 0 };
+export function newDeployment(stored: StoredDeployment): Deployment {
+  return { ...stored, failures: 0, lastFailure: '', retryAt: 0 };
+}
+
+export function configuredDeployment(modelId: string, { stages }: WantedModels): Deployment {
+  return newDeployment({ modelId, replicas: 1, stages, pins: [], origin: 'CONFIGURATION' });
 }
 
 /** States in which the stages must hold their shards. */

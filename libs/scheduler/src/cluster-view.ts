@@ -52,7 +52,7 @@ function viewDeployments(state: ClusterState, now: Milliseconds): DeploymentView
   const served = new Set(routes(state).routes.map(({ pipeline }) => pipeline?.modelId));
   const deployments = [...state.deployments.values()].map((deployment) => ({
     modelId: deployment.modelId,
-    waitingFor: served.has(deployment.modelId) ? '' : waitingFor(deployment, state, now),
+    waitingFor: served.has(deployment.modelId) || deployment.replicas === 0 ? '' : waitingFor(deployment, state, now),
   }));
   const absent = state.wanted.models.filter((modelId) => !state.deployments.has(modelId));
   return [...deployments, ...absent.map((modelId) => ({ modelId, waitingFor: `no node has reported ${modelId} yet` }))];

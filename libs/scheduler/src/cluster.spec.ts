@@ -534,6 +534,39 @@ describe('a deployment', () => {
     });
   });
 
+  it('that an operator wants outlives the hub, and ends when it is not wanted any more', () => {
+    const cluster = new SimulatedCluster({ models: [], stages: 0 });
+    cluster.start('a');
+    expect(cluster.pipelines).toEqual({});
+    cluster.deploy({ contextLength: 100, maxSequences: 3 });
+    const [serving] = routed(cluster);
+    expect(cluster.state.pipelines.get(serving!)?.spec).toMatchObject({ contextLength: 100, maxSequences: 3 });
+    expect(cluster.changes).toContainEqual({
+      ...{ event: 'deployment_added', modelId: 'nano', replicas: 1, contextLength: 100, maxSequences: 3 },
+    });
+    cluster.restartHub();
+    cluster.register('a');
+    cluster.pass(60_000);
+    expect(routed(cluster)).toEqual([serving]);
+    cluster.undeploy();
+    expect(routes(cluster.state)).toEqual({ routes: [], deployedModels: [] });
+    cluster.pass(5_000);
+    expect(cluster.pipelines).toEqual({});
+    expect(cluster.changes).toContainEqual({ event: 'deployment_removed', modelId: 'nano' });
+  });
+
+  it('of the configuration that an operator does not want stays away, also after a restart, until he wants it', () => {
+    const cluster = clusterOf(0, 'a');
+    cluster.undeploy();
+    cluster.pass(5_000);
+    cluster.restartHub();
+    cluster.register('a');
+    expect(cluster.pipelines).toEqual({});
+    expect([routes(cluster.state).deployedModels, waitingFor(cluster)]).toEqual([[], '']);
+    cluster.deploy();
+    expect(routed(cluster)).toHaveLength(1);
+  });
+
   it('runs only on nodes with the very same weights', () => {
     const cluster = new SimulatedCluster({ models: ['nano'], stages: 2 });
     cluster.start('a', { models: [modelInfo({ fingerprint: 'aaaa' })] });

@@ -5,6 +5,7 @@ export * from './cluster-event';
 export * from './cluster-state';
 export * from './cluster-view';
 export type { EngineSpeed, Link, LinkBetween } from './cost-model';
+export * from './deployment-spec';
 export * from './explain-plan';
 export * from './measurements';
 export * from './memory-ledger';

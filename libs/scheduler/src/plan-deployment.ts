@@ -26,7 +26,7 @@ interface ModelCopies {
  * @param disregarding id of a pipeline whose memory counts as free
  */
 export function planDeployment(deployment: Deployment, state: ClusterState, disregarding?: string): Placement {
-  const { modelId, stages } = deployment;
+  const { modelId, stages, contextLength, maxSequences } = deployment;
   const busy: string[] = [];
   const reasons: string[] = [];
   const versions = copiesByFingerprint(modelId, state);
@@ -44,7 +44,12 @@ export function planDeployment(deployment: Deployment, state: ClusterState, disr
       (node) => !node.drained && node.cached.has(model.fingerprint) && isFreeing(node, state.now),
     );
     if (returning) return { reason: busy.join('; ') };
-    const plan = planPipeline(model, candidates, { stages, linkBetween: linksOf(state.nodes) });
+    const plan = planPipeline(model, candidates, {
+      stages,
+      contextLength,
+      maxSequences,
+      linkBetween: linksOf(state.nodes),
+    });
     if ('reason' in plan) {
       const version = versions.length > 1 ? `version ${model.fingerprint.slice(0, 12)}: ` : '';
       reasons.push(version + plan.reason);

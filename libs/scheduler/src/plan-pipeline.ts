@@ -28,8 +28,8 @@ export interface PlanOptions {
   /** 0: as few nodes as can hold the model; n: exactly n distinct nodes. */
   readonly stages: number;
   /** Exactly this, instead of a default that shrinks to fit. */
-  readonly contextLength?: number;
-  readonly maxSequences?: number;
+  readonly contextLength?: number | undefined;
+  readonly maxSequences?: number | undefined;
   /** As measured. By default every link is alike. */
   readonly linkBetween?: LinkBetween;
 }

@@ -108,11 +108,12 @@ function loadPlanned(state: ClusterState, now: Milliseconds): Decision[] {
 /** One deployment at a time, so that two cannot be promised the same memory. */
 function placeDeployments(state: ClusterState, now: Milliseconds): Decision[] {
   for (const [pipelineId, pipeline] of state.pipelines) {
-    if (isComing(pipeline) && !state.deployments.has(pipeline.spec.modelId)) {
+    if (isComing(pipeline) && !state.deployments.get(pipeline.spec.modelId)?.replicas) {
       return [{ kind: 'drain', at: now, pipelineId, reason: `${pipeline.spec.modelId} is not deployed any more` }];
     }
   }
   for (const deployment of state.deployments.values()) {
+    if (deployment.replicas === 0) continue;
     const decision = placeDeployment(deployment, state, now);
     if (decision) return [decision];
   }

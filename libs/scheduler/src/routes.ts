@@ -15,6 +15,9 @@ export function routes(state: ClusterState): WatchRoutesResponse {
     routes: usable
       .map((pipeline) => ({ pipeline: pipeline.spec, readyAt: Math.floor(pipeline.since / 1000) }))
       .sort((a, b) => (a.pipeline.id < b.pipeline.id ? -1 : 1)),
-    deployedModels: [...state.deployments.keys()].sort(),
+    deployedModels: [...state.deployments.values()]
+      .filter(({ replicas }) => replicas > 0)
+      .map(({ modelId }) => modelId)
+      .sort(),
   };
 }

@@ -9,6 +9,7 @@ import {
 import { advance } from './advance';
 import type { ClusterChange } from './cluster-change';
 import type { Beat, Decision, Observation } from './cluster-event';
+import type { DeploymentSpec } from './deployment-spec';
 import { restoreCluster, type ClusterState, type StoredCluster, type WantedModels } from './cluster-state';
 
 export const HEARTBEAT_TIMEOUT_MS = 15_000;
@@ -34,6 +35,10 @@ export function modelInfo(changes: Partial<ModelInfo> = {}): ModelInfo {
     fileBytes: 800_000,
     ...changes,
   };
+}
+
+export function deploymentSpec(changes: Partial<DeploymentSpec> = {}): DeploymentSpec {
+  return { modelId: 'nano', replicas: 1, stages: 0, pins: [], ...changes };
 }
 
 export function shardStatus(pipelineId: string, state: ShardState, changes: Partial<ShardStatus> = {}): ShardStatus {
@@ -139,6 +144,14 @@ export class SimulatedCluster {
 
   disconnect(id: string): void {
     this.observe({ kind: 'session_closed', at: this.now, ...this.session(id) });
+  }
+
+  deploy(spec: Partial<DeploymentSpec> = {}): void {
+    this.observe({ kind: 'deploy', at: this.now, spec: deploymentSpec(spec) });
+  }
+
+  undeploy(modelId = 'nano'): void {
+    this.observe({ kind: 'undeploy', at: this.now, modelId });
   }
 
   setDrained(id: string, drained: boolean): void {
@@ -263,7 +276,7 @@ function storedPart(state: ClusterState): StoredCluster {
       version,
       drained,
     })),
-    deployments: [...state.deployments.keys()],
+    deployments: [...state.deployments.values()],
     pipelines: [...state.pipelines.values()],
   };
   return JSON.parse(JSON.stringify(stored)) as StoredCluster;

@@ -1,6 +1,6 @@
 import { restoreCluster, type ClusterState, type Pipeline } from '@pangalactic/scheduler';
 import { afterEach, describe, expect, it } from 'vitest';
-import { closeAll, startHub, watchRoutes } from '../hub.fixture';
+import { closeAll, NANO_DEPLOYMENT, startHub, watchRoutes } from '../hub.fixture';
 import { RouteTable } from './route-table';
 
 afterEach(closeAll);
@@ -15,7 +15,7 @@ function clusterWith(id: string, kilobytes = 0): ClusterState {
   const spec = { id, modelId: 'nano', fingerprint: 'f', stages, contextLength: 256, maxSequences: 8 };
   const pipeline: Pipeline = { spec, state: 'READY', since: 0, reason: '' };
   const settings = { term: 1, heartbeatTimeoutMs: 1_000, wanted: { models: ['nano'], stages: 0 } };
-  return restoreCluster({ nodes: [node], deployments: ['nano'], pipelines: [pipeline] }, settings, 0);
+  return restoreCluster({ nodes: [node], deployments: [NANO_DEPLOYMENT], pipelines: [pipeline] }, settings, 0);
 }
 
 describe('watched routes', () => {

@@ -1,8 +1,8 @@
 import { ActivationFormat } from '@pangalactic/contracts';
-import { restoreCluster, type ClusterState, type Pipeline } from '@pangalactic/scheduler';
+import { restoreCluster, type ClusterState, type Pipeline, type StoredDeployment } from '@pangalactic/scheduler';
 import { SqliteStateRepository } from '@pangalactic/state';
 import { afterEach, describe, expect, it } from 'vitest';
-import { closeAll, newSqlitePath } from '../hub.fixture';
+import { closeAll, NANO_DEPLOYMENT, newSqlitePath } from '../hub.fixture';
 import { ClusterStore } from './cluster-store';
 
 afterEach(closeAll);
@@ -15,6 +15,11 @@ function pipeline(id: string): Pipeline {
   const spec = { id, modelId: 'nano', fingerprint: 'f', stages, contextLength: 256, maxSequences: 8, activationFormat };
   return { spec, state: 'READY', since: 1.5, reason: '' };
 }
+
+const pinned: StoredDeployment = {
+  ...{ modelId: 'pinned', replicas: 2, stages: 1, contextLength: 512, maxSequences: 4, origin: 'OPERATOR' },
+  pins: [{ nodeId: 'n001', layers: { from: 0, to: 6 } }],
+};
 
 async function openStore() {
   const repository = await SqliteStateRepository.open(newSqlitePath());
@@ -36,7 +41,11 @@ describe('the stored cluster', () => {
       version: '1',
       activationFormat: ActivationFormat.ACTIVATION_FORMAT_INT8,
     }));
-    const stored = { nodes, deployments: ['nano'], pipelines: [pipeline('nano-1-1'), pipeline('nano-1-2')] };
+    const stored = {
+      nodes,
+      deployments: [NANO_DEPLOYMENT, pinned],
+      pipelines: [pipeline('nano-1-1'), pipeline('nano-1-2')],
+    };
     const full = restoreCluster(stored, { ...settings, term: empty.term }, 0);
     expect(await store.save(empty, full)).toBe(true);
     expect(await store.load()).toEqual(stored);
@@ -64,11 +73,20 @@ describe('the stored cluster', () => {
     await store.close();
   });
 
+  it('of a hub that knew the models alone has deployments with defaults', async () => {
+    const { repository, store } = await openStore();
+    await repository.commit({ puts: [{ key: 'deployments', value: '["nano",{"modelId":"other","stages":3}]' }] });
+    const other = { ...NANO_DEPLOYMENT, modelId: 'other', stages: 3 };
+    expect((await store.load()).deployments).toEqual([NANO_DEPLOYMENT, other]);
+    await store.close();
+  });
+
   it.each([
     ['nodes/a', '{', /^state entry nodes\/a: not JSON$/],
     ['nodes/a', '{"id":"a"}', /^state entry nodes\/a: address: /],
     ['pipelines/p', '{"spec":{"stages":[]}}', /^state entry pipelines\/p: spec\./],
     ['deployments', '["nano", 3]', /^state entry deployments: 1: /],
+    ['deployments', '[{"modelId":"nano","pins":[{}]}]', /^state entry deployments: 0: /],
   ])('is refused when it is damaged: %s = %s', async (key, value, reason) => {
     const { repository, store } = await openStore();
     await repository.commit({ puts: [{ key, value }] });

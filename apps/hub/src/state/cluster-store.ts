@@ -1,6 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { PangalacticError } from '@pangalactic/contracts';
-import type { ClusterNode, ClusterState, StoredNode, StoredCluster } from '@pangalactic/scheduler';
+import type {
+  ClusterNode,
+  ClusterState,
+  Deployment,
+  StoredCluster,
+  StoredDeployment,
+  StoredNode,
+} from '@pangalactic/scheduler';
 import {
   inCommits,
   STATE_REPOSITORY,
@@ -10,7 +17,7 @@ import {
   type StateRepository,
   type StateSnapshot,
 } from '@pangalactic/state';
-import { parseDeployedModels, parseNode, parsePipeline } from './stored-values';
+import { parseDeployments, parseNode, parsePipeline } from './stored-values';
 
 const DEPLOYMENTS = 'deployments';
 const NODES = 'nodes/';
@@ -90,7 +97,7 @@ function parseCluster({ entries }: StateSnapshot): StoredCluster {
     pipelines: under(PIPELINES).map(({ key, value }) => parsePipeline(key, value)),
     deployments: entries
       .filter(({ key }) => key === DEPLOYMENTS)
-      .flatMap(({ key, value }) => parseDeployedModels(key, value)),
+      .flatMap(({ key, value }) => parseDeployments(key, value)),
   };
 }
 
@@ -115,9 +122,18 @@ function writesBetween(before: ClusterState, after: ClusterState): Write[] {
   };
   compare(NODES, before.nodes, after.nodes, storedPart);
   compare(PIPELINES, before.pipelines, after.pipelines, (pipeline) => pipeline);
-  const models = JSON.stringify([...after.deployments.keys()]);
-  if (models !== JSON.stringify([...before.deployments.keys()])) writes.push({ key: DEPLOYMENTS, value: models });
+  const deployments = storedDeployments(after);
+  if (deployments !== storedDeployments(before)) writes.push({ key: DEPLOYMENTS, value: deployments });
   return writes;
+}
+
+function storedDeployments({ deployments }: ClusterState): string {
+  return JSON.stringify([...deployments.values()].map(storedDeployment));
+}
+
+function storedDeployment(deployment: Deployment): StoredDeployment {
+  const { modelId, replicas, stages, contextLength, maxSequences, pins, origin } = deployment;
+  return { modelId, replicas, stages, contextLength, maxSequences, pins, origin };
 }
 
 function storedPart(node: ClusterNode): StoredNode {

@@ -1,5 +1,5 @@
 import { ActivationFormat, PangalacticError } from '@pangalactic/contracts';
-import type { StoredNode, Pipeline } from '@pangalactic/scheduler';
+import type { StoredDeployment, StoredNode, Pipeline } from '@pangalactic/scheduler';
 import { z } from 'zod';
 
 const text = z.string();
@@ -43,11 +43,26 @@ const pipeline: z.ZodType<Pipeline> = z.object({
   reason: text,
 });
 
-const deployedModels = z.array(text.min(1));
+/** Hubs that could not be told how to run a model wrote its id alone. */
+const modelAlone = text
+  .min(1)
+  .transform((modelId): StoredDeployment => ({ modelId, replicas: 1, stages: 0, pins: [], origin: 'CONFIGURATION' }));
+
+const deployment: z.ZodType<StoredDeployment> = z.object({
+  modelId: text.min(1),
+  replicas: count.default(1),
+  stages: count.default(0),
+  contextLength: count.min(1).optional(),
+  maxSequences: count.min(1).optional(),
+  pins: z.array(z.object({ nodeId: text.min(1), layers: z.object({ from: count, to: count }) })).default([]),
+  origin: z.enum(['CONFIGURATION', 'OPERATOR']).default('CONFIGURATION'),
+});
+
+const deployments = z.array(z.union([modelAlone, deployment]));
 
 export const parseNode = (key: string, value: string): StoredNode => parse(storedNode, key, value);
 export const parsePipeline = (key: string, value: string): Pipeline => parse(pipeline, key, value);
-export const parseDeployedModels = (key: string, value: string): string[] => parse(deployedModels, key, value);
+export const parseDeployments = (key: string, value: string): StoredDeployment[] => parse(deployments, key, value);
 
 /** What an earlier hub wrote is read as carefully as anything from outside: disks and people change files. */
 function parse<T>(schema: z.ZodType<T>, key: string, value: string): T {
