@@ -22,7 +22,7 @@ const PHASES: readonly {
 ];
 
 export interface OperatorTime {
-  /** The operator and, for a layer's, its part of the layer. */
+  /** The operator and, for a layer's, its part of the layer; or what passes between operators or around the run. */
   readonly operator: string;
   readonly microsecondsPerStep: number;
   readonly share: number;
@@ -43,9 +43,11 @@ export async function profile(threads: number): Promise<Record<string, OperatorT
     const folder = await mkdtemp(join(tmpdir(), 'pangalactic-profile-'));
     try {
       const engine = await BareEngine.load(modelPath, threads, { profilePrefix: join(folder, 'profile') });
+      const started = performance.now();
       await run(engine);
+      const wallMs = performance.now() - started;
       await engine.close();
-      phases[name] = operatorTimes(await readEvents(folder), steps);
+      phases[name] = stepTimes(await readEvents(folder), steps, wallMs);
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
@@ -60,14 +62,22 @@ async function readEvents(folder: string): Promise<ProfileEvent[]> {
   return JSON.parse(await readFile(join(folder, file), 'utf8')) as ProfileEvent[];
 }
 
-function operatorTimes(events: readonly ProfileEvent[], steps: number): OperatorTime[] {
+const BETWEEN_OPERATORS = 'between the operators of a run';
+const AROUND_RUN = "around the run: binding, sampler, the worker's messages";
+
+function stepTimes(events: readonly ProfileEvent[], steps: number, wallMs: number): OperatorTime[] {
   const micros = new Map<string, number>();
   for (const { name, dur, args } of events.filter(({ cat, name }) => cat === 'Node' && name.endsWith('_kernel_time'))) {
     const part = name.replace(/_kernel_time$/, '').replace(/^layer\d+\./, '');
     const operator = `${args?.op_name ?? 'operator'} ${part}`;
     micros.set(operator, (micros.get(operator) ?? 0) + dur);
   }
-  const total = [...micros.values()].reduce((sum, time) => sum + time, 0);
+  const total = wallMs * 1_000;
+  const inOperators = [...micros.values()].reduce((sum, time) => sum + time, 0);
+  const runs = events.filter(({ cat, name }) => cat === 'Session' && name === 'model_run');
+  const inRuns = runs.reduce((sum, { dur }) => sum + dur, 0);
+  micros.set(BETWEEN_OPERATORS, inRuns - inOperators);
+  micros.set(AROUND_RUN, total - inRuns);
   return [...micros]
     .map(([operator, time]) => ({ operator, microsecondsPerStep: time / steps, share: time / total }))
     .sort((a, b) => b.share - a.share);
@@ -77,6 +87,6 @@ function print(phase: string, times: readonly OperatorTime[]): void {
   console.log(`\n${phase}`);
   for (const { operator, microsecondsPerStep, share } of times) {
     const micros = microsecondsPerStep.toFixed(0).padStart(9);
-    console.log(`${operator.padEnd(44)} ${micros} us per step ${(share * 100).toFixed(1).padStart(6)} %`);
+    console.log(`${operator.padEnd(52)} ${micros} us per step ${(share * 100).toFixed(1).padStart(6)} %`);
   }
 }
