@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { repositoryRoot } from '@pangalactic/contracts';
-import { Command, Option } from 'commander';
+import { Argument, Command } from 'commander';
 import { LlamaCppPeer, peerAvailable } from '@pangalactic/testing';
 import { BareEngine } from './bare-engine';
 import { describeMachine } from './machine';
@@ -18,7 +18,6 @@ import { tinyLlamaFile } from './tinyllama';
 interface Flags {
   readonly smoke?: true;
   readonly profile?: true;
-  readonly study?: string;
   readonly rounds: string;
   readonly only?: string;
 }
@@ -36,23 +35,23 @@ interface Result {
 }
 
 async function main(): Promise<void> {
-  const flags = new Command('npm run bench --')
+  const command = new Command('npm run bench --')
     .description(
       'Speed as ratios: against llama.cpp, and against ourselves, on a generated model of TinyLlama 1.1B shape.',
     )
+    .addArgument(new Argument('[study]', 'a measurement of its own').choices(Object.keys(STUDIES)))
     .option('--smoke', 'one engine on a small model, a few seconds')
     .option('--profile', 'where the engine spends a step, by operator')
-    .addOption(new Option('--study <name>', 'a measurement behind a decision record').choices(Object.keys(STUDIES)))
     .option('--rounds <count>', 'rounds of each row, or deaths of each stage', '5')
     .option('--only <text>', 'rows whose name contains this')
-    .parse()
-    .opts<Flags>();
+    .parse();
+  const flags = command.opts<Flags>();
+  const study = command.args[0];
   const machine = describeMachine();
   console.log(machine);
   if (flags.smoke) return store('smoke', { machine, rates: await smoke(availableParallelism()) });
   if (flags.profile) return store('profile', { machine, phases: await profile(availableParallelism()) });
-  const study = STUDIES[flags.study ?? ''];
-  if (flags.study && study) return store(flags.study, { machine, ...(await study(Number(flags.rounds))) });
+  if (study) return store(study, { machine, ...(await STUDIES[study]!(Number(flags.rounds))) });
 
   const rows = ROWS.filter(({ name }) => name.includes(flags.only ?? ''));
   await store('engine', { machine, results: await measureAll(rows, Number(flags.rounds)) });

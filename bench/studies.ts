@@ -3,7 +3,7 @@ import { measureFailover } from './failover';
 import { measureHubScale } from './hub-scale';
 import { measureSampling } from './sampling';
 
-/** Measurements behind a decision record or a promise, by the name of the option `--study`. */
+/** Measurements behind a decision record or a promise, by name. */
 export const STUDIES: Readonly<Record<string, (rounds: number) => object | Promise<object>>> = {
   'activation-formats': measureActivationFormats,
   failover: measureFailover,
