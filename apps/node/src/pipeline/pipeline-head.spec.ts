@@ -18,7 +18,7 @@ const REQUEST: SequenceRequest = {
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 /** The head of two stages whose network can be made to block. */
-function setUp() {
+function setUp({ onRun = () => undefined }: { onRun?: () => void } = {}) {
   const written: number[] = [];
   const failures: unknown[] = [];
   let unblock: (() => void) | undefined;
@@ -29,7 +29,10 @@ function setUp() {
   const shard: Shard = {
     memoryBytes: 0,
     apply: () => undefined,
-    run: async () => ({ samples: [], computeMs: 1 }),
+    run: async () => {
+      onRun();
+      return { samples: [], computeMs: 1 };
+    },
     unload: () => Promise.resolve(),
   };
   const sink: StageSink = {
@@ -80,6 +83,16 @@ describe('PipelineHead', () => {
     unblock();
     await settled();
     expect(written.length).toBeGreaterThan(before);
+    head.fail(new PangalacticError('pipeline_broken', 'over'));
+  });
+
+  it('feeds the next step before it hands out a token: the engine waits for nobody', async () => {
+    const heard: string[] = [];
+    const { head } = setUp({ onRun: () => heard.push('run') });
+    head.submit(REQUEST, listener(heard));
+    await settled();
+    head.onResult({ step: 1, samples: [{ slot: 0, generation: 1, id: 7 }], timings: [] });
+    expect(heard).toEqual(['accepted', 'run', 'run', 'token 0: 7']);
     head.fail(new PangalacticError('pipeline_broken', 'over'));
   });
 
