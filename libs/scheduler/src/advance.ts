@@ -4,6 +4,9 @@ import type { ClusterEvent, Decision, Observation } from './cluster-event';
 import type { ClusterState, Milliseconds } from './cluster-state';
 import { plan } from './plan';
 
+/** Rounds of decisions at once. What is left to decide then waits for the next call: a rule that undoes another's work ends. */
+export const MAX_ROUNDS = 1_000;
+
 export interface Advance {
   readonly state: ClusterState;
   /** In order; each is already part of `state`. */
@@ -22,7 +25,9 @@ export function advance(state: ClusterState, observations: readonly Observation[
     current = next;
   };
   observations.forEach(take);
-  for (let due = plan(current, { now }); due.length > 0; due = plan(current, { now })) {
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const due = plan(current, { now });
+    if (due.length === 0) break;
     due.forEach(take);
     decisions.push(...due);
   }

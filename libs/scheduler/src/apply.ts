@@ -12,6 +12,7 @@ import {
   type Shard,
 } from './cluster-state';
 import type { DeploymentSpec } from './deployment-spec';
+import { forget } from './fault-memory';
 import { withMeasurements } from './measurements';
 import { settlePipelines } from './pipeline-lifecycle';
 
@@ -221,7 +222,7 @@ function tick(at: Milliseconds, beats: readonly Beat[], state: ClusterState): Cl
       nodes.delete(node.id);
     }
   }
-  return { ...state, nodes, tickedAt: at };
+  return { ...state, nodes, tickedAt: at, faults: forget(state.faults, at) };
 }
 
 function failed(node: ClusterNode): ClusterNode {

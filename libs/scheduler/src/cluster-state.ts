@@ -9,6 +9,7 @@ import type {
 } from '@pangalactic/contracts';
 import type { EngineSpeed, Link } from './cost-model';
 import type { DeploymentSpec } from './deployment-spec';
+import type { FaultMemory } from './fault-memory';
 
 /** All times are milliseconds of one clock that never jumps, anchored to the Unix epoch when the hub starts. */
 export type Milliseconds = number;
@@ -79,6 +80,8 @@ export interface Pipeline {
   readonly since: Milliseconds;
   /** Why it is DRAINING, GONE or BROKEN. */
   readonly reason: string;
+  /** Id of a healthy pipeline that it takes the place of once it is READY, because it is faster. */
+  readonly replaces?: string | undefined;
 }
 
 /** The part of a deployment that is stored. */
@@ -113,6 +116,8 @@ export interface ClusterState {
   readonly nodes: ReadonlyMap<string, ClusterNode>;
   readonly deployments: ReadonlyMap<string, Deployment>;
   readonly pipelines: ReadonlyMap<string, Pipeline>;
+  /** Not stored: a hub that restarts gives everything another chance. */
+  readonly faults: FaultMemory;
 }
 
 /** The part of the state that outlives the hub. */
@@ -146,6 +151,7 @@ export function restoreCluster(stored: StoredCluster, settings: ClusterSettings,
         ]),
     ),
     pipelines: new Map(stored.pipelines.map((pipeline) => [pipeline.spec.id, pipeline])),
+    faults: new Map(),
   };
 }
 

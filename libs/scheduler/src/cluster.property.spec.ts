@@ -32,6 +32,11 @@ const TROUBLES: Record<string, Trouble> = {
   },
   drain: (cluster, id) => cluster.setDrained(id, true),
   uncordon: (cluster, id) => cluster.setDrained(id, false),
+  cut: (cluster, id) => cluster.cut(id, NODES[(NODES.indexOf(id) + 1) % NODES.length]!),
+  heal: (cluster) => cluster.heal(),
+  scale: (cluster, id) => cluster.deploy({ replicas: 1 + NODES.indexOf(id) }),
+  pin: (cluster, id) => cluster.deploy({ pins: [{ nodeId: id, layers: { from: 0, to: 6 } }] }),
+  undeploy: (cluster) => cluster.undeploy(),
   restartHub: (cluster) => cluster.restartHub(),
   wait: (cluster) => cluster.pass(7_000),
 };
@@ -66,6 +71,8 @@ describe('a cluster in any trouble', () => {
         }
         for (const id of NODES) cluster.start(id, { models, memoryBytes: 5e6 });
         for (const id of NODES) cluster.setDrained(id, false);
+        cluster.heal();
+        cluster.deploy({ stages });
         cluster.pass(90_000);
         expectSound(cluster);
         expect(Object.keys(cluster.pipelines)).toEqual(['READY']);

@@ -8,8 +8,8 @@ const model = modelInfo({
   outputBytes: 500,
   embeddingBytes: 9_000,
 });
-const stage = (nodeId: string, from: number, to: number, msPerByte = 0.01) => ({
-  ...{ nodeId, layers: { from, to }, msPerByte },
+const stage = (nodeId: string, from: number, to: number, prefillMsPerByte = 0.001) => ({
+  ...{ nodeId, layers: { from, to }, speed: { decodeMsPerByte: 0.01, prefillMsPerByte } },
 });
 const link = { rttMs: 4, bytesPerMs: model.hiddenSize * 4 };
 
@@ -32,6 +32,22 @@ describe('predict', () => {
     expect(predict(model, stages, 1, () => link).busyTokenMs).toBe(20);
     expect(predict(model, stages, 8, () => link).busyTokenMs).toBe(10);
     expect(predict(model, stages, 1000, () => ASSUMED_LINK).busyTokenMs).toBe(10);
+  });
+});
+
+describe('predict, of a long prompt', () => {
+  const wide = { rttMs: 4, bytesPerMs: 1e9 };
+  it.each<[string, ReturnType<typeof stage>[], typeof link, number]>([
+    ['the slowest stage decides', [stage('a', 0, 5), stage('b', 5, 10, 0.004)], wide, 4],
+    [
+      'or the narrowest way: 1,024 tokens of it are a transfer, not a round trip',
+      [stage('a', 0, 5), stage('b', 5, 10)],
+      link,
+      1,
+    ],
+    ['or the engine, alone', [stage('a', 0, 10)], link, 1.5],
+  ])('%s', (_case, stages, way, promptTokenMs) => {
+    expect(predict(model, stages, 1, () => way).promptTokenMs).toBeCloseTo(promptTokenMs, 9);
   });
 });
 

@@ -65,22 +65,26 @@ export interface Prediction {
   readonly tokenMs: number;
   /** Enough sequences to keep every stage busy, each in a step of its own: from token to token of all of them. */
   readonly busyTokenMs: number;
+  /** A long prompt alone: from token to token. Its chunks follow one another through the stages, so the slowest decides. */
+  readonly promptTokenMs: number;
 }
 
 /** What a pipeline will take per token, stage by stage. */
 export function predict(
   model: ModelInfo,
-  stages: readonly { readonly nodeId: string; readonly layers: LayerRange; readonly msPerByte: number }[],
+  stages: readonly { readonly nodeId: string; readonly layers: LayerRange; readonly speed: EngineSpeed }[],
   maxSequences: number,
   linkBetween: LinkBetween,
 ): Prediction {
-  const predicted = stages.map(({ nodeId, layers, msPerByte }, index): PredictedStage => {
-    const computeMs = msPerByte * workBytes(model, layers);
+  const predicted = stages.map(({ nodeId, layers, speed }, index): PredictedStage => {
+    const computeMs = speed.decodeMsPerByte * workBytes(model, layers);
     const next = stages[(index + 1) % stages.length]!;
     if (stages.length === 1) return { nodeId, computeMs, hopMs: 0 };
     const link = linkBetween(nodeId, next.nodeId);
     return { nodeId, computeMs, hopMs: index < stages.length - 1 ? hopMs(model, link) : link.rttMs / 2 };
   });
+  // The tail sends none.
+  const sends = stages.slice(1).map(({ nodeId }, index) => sendMs(model, linkBetween(stages[index]!.nodeId, nodeId)));
   const slowest = Math.max(...predicted.map(({ computeMs }) => computeMs));
   const tokenMs = predicted.reduce((total, stage) => total + stage.computeMs + stage.hopMs, 0);
   return {
@@ -88,6 +92,10 @@ export function predict(
     bottleneck: predicted.findIndex(({ computeMs }) => computeMs === slowest),
     tokenMs,
     busyTokenMs: Math.max(slowest, tokenMs / maxSequences),
+    promptTokenMs: Math.max(
+      ...stages.map(({ layers, speed }) => speed.prefillMsPerByte * workBytes(model, layers)),
+      ...sends,
+    ),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { StageSpec } from '@pangalactic/contracts';
+import type { PipelineFault, StageSpec } from '@pangalactic/contracts';
 import {
   isEnded,
   isLive,
@@ -8,6 +8,7 @@ import {
   type Milliseconds,
   type Pipeline,
 } from './cluster-state';
+import { acquit, remember } from './fault-memory';
 
 /** A load that shows no sign of life on any stage for this long is given up. */
 export const LOAD_STALL_MS = 600_000;
@@ -27,49 +28,69 @@ export function retryDelay(failures: number): Milliseconds {
 export function settlePipelines(state: ClusterState): ClusterState {
   const pipelines = new Map(state.pipelines);
   const deployments = new Map(state.deployments);
+  let { faults } = state;
   let changed = false;
   for (const [id, pipeline] of state.pipelines) {
-    const next = settled(pipeline, state);
+    const { next, fault } = settled(pipeline, state);
     if (next === pipeline) continue;
     changed = true;
     pipelines.set(id, next);
+    if (next.state === 'READY') faults = acquit(faults, next.spec);
+    if (fault && pipeline.state !== 'DRAINING') faults = remember(faults, fault, pipeline.state === 'READY', state.now);
     const deployment = deployments.get(pipeline.spec.modelId);
     if (deployment && next.state === 'BROKEN' && pipeline.state !== 'DRAINING') {
       deployments.set(deployment.modelId, afterFailure(deployment, pipeline, next));
     }
   }
-  return changed ? { ...state, pipelines, deployments } : state;
+  return changed ? { ...state, pipelines, deployments, faults } : state;
 }
 
-function settled(pipeline: Pipeline, state: ClusterState): Pipeline {
-  if (isEnded(pipeline)) return pipeline;
-  const reason = faultOf(pipeline, state);
-  if (reason !== undefined) return { ...pipeline, state: 'BROKEN', since: state.now, reason };
+interface Settled {
+  readonly next: Pipeline;
+  /** What a stage says of its end. */
+  readonly fault?: PipelineFault | undefined;
+}
+
+interface Breakage {
+  readonly reason: string;
+  readonly fault?: PipelineFault | undefined;
+}
+
+function settled(pipeline: Pipeline, state: ClusterState): Settled {
+  if (isEnded(pipeline)) return { next: pipeline };
+  const breakage = breakageOf(pipeline, state);
+  if (breakage) {
+    const { reason, fault } = breakage;
+    return { next: { ...pipeline, state: 'BROKEN', since: state.now, reason }, fault };
+  }
   const head = pipeline.spec.stages[0];
   const headShard = head && state.nodes.get(head.nodeId)?.shards.get(pipeline.spec.id);
   if (pipeline.state === 'LOADING' && headShard?.phase === 'READY') {
-    return { ...pipeline, state: 'READY', since: state.now };
+    return { next: { ...pipeline, state: 'READY', since: state.now } };
   }
-  return pipeline;
+  return { next: pipeline };
 }
 
 /** The first thing that makes the pipeline unable to serve, ever. */
-function faultOf(pipeline: Pipeline, state: ClusterState): string | undefined {
+function breakageOf(pipeline: Pipeline, state: ClusterState): Breakage | undefined {
   for (const [index, stage] of pipeline.spec.stages.entries()) {
-    const reason = stageFault(pipeline, index, stage, state.nodes.get(stage.nodeId));
-    if (reason !== undefined) return reason;
+    const node = state.nodes.get(stage.nodeId);
+    const fault = node?.shards.get(pipeline.spec.id)?.fault;
+    const reason = stageBreakage(pipeline, index, stage, node, fault);
+    if (reason !== undefined) return { reason, fault };
   }
   if (pipeline.state === 'LOADING' && state.now - lastProgress(pipeline, state) > LOAD_STALL_MS) {
-    return `no stage made progress for ${LOAD_STALL_MS / 1000} s`;
+    return { reason: `no stage made progress for ${LOAD_STALL_MS / 1000} s` };
   }
   return undefined;
 }
 
-function stageFault(
+function stageBreakage(
   pipeline: Pipeline,
   index: number,
   stage: StageSpec,
   node: ClusterNode | undefined,
+  fault: PipelineFault | undefined,
 ): string | undefined {
   if (node === undefined || node.state === 'FAILED') return `node ${stage.nodeId} FAILED`;
   if (node.address !== stage.address) return `node ${node.id} moved from ${stage.address} to ${node.address}`;
@@ -79,7 +100,6 @@ function stageFault(
   if (notServing && doubtful) return `node ${node.id} is ${node.state}`;
   const shard = node.shards.get(pipeline.spec.id);
   if (shard?.phase === 'BROKEN') {
-    const { fault } = shard;
     if (!fault) return `stage ${index} on ${node.id} is BROKEN`;
     return `stage ${fault.stage} on ${fault.nodeId}: ${fault.reason}`;
   }

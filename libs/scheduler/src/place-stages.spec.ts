@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ASSUMED_LINK, hopMs, typicalSpeed, workBytes, type Link, type LinkBetween } from './cost-model';
 import { MEMORY_HEADROOM, stageMemory } from './memory-ledger';
-import { decodeMsPerByte, placeStages, type Machine } from './place-stages';
+import { machineSpeed, placeStages, type Machine } from './place-stages';
 import { modelInfo } from './simulated-cluster.fixture';
 import { partitionStages, roomiestBins, type PlacedStage, type StageBytes } from './stage-partition';
 
@@ -145,7 +145,7 @@ describe('placeStages', () => {
     between: LinkBetween,
   ): number {
     const typical = typicalSpeed(all.map((each) => each.speed));
-    const times = stages.map(({ bin, layers }) => decodeMsPerByte(bin, typical) * workBytes(of, layers));
+    const times = stages.map(({ bin, layers }) => machineSpeed(bin, typical).decodeMsPerByte * workBytes(of, layers));
     const hops = stages.slice(1).map(({ bin }, index) => hopMs(of, between(stages[index]!.bin.id, bin.id)));
     return [...times, ...hops].reduce((sum, ms) => sum + ms, 0) + stages.length * Math.max(...times);
   }

@@ -28,6 +28,8 @@ export interface Machine extends Bin {
   readonly otherStages?: number | undefined;
   /** Layers of this model that it has loaded before, so that they need not be packed again. */
   readonly cached?: LayerRange | undefined;
+  /** It may be neither head nor tail. */
+  readonly inner?: boolean | undefined;
 }
 
 /** Up to so many nodes every order is tried. */
@@ -59,12 +61,14 @@ export function placeStages<M extends Machine>(
   return cheapest(layouts)?.stages.map(({ node, from, to }) => ({ bin: shortlist[node]!, layers: { from, to } }));
 }
 
-/** Milliseconds per byte of weights on that machine while whatever else runs on it computes too. */
-export function decodeMsPerByte(
+/** How fast the machine is while whatever else runs on it computes too. */
+export function machineSpeed(
   { speed, otherStages = 0 }: Pick<Machine, 'speed' | 'otherStages'>,
   typical: EngineSpeed,
-): number {
-  return (speed ?? typical).decodeMsPerByte * (1 + otherStages);
+): EngineSpeed {
+  const { decodeMsPerByte, prefillMsPerByte } = speed ?? typical;
+  const sharers = 1 + otherStages;
+  return { decodeMsPerByte: decodeMsPerByte * sharers, prefillMsPerByte: prefillMsPerByte * sharers };
 }
 
 function cheapest(layouts: readonly (Layout | undefined)[]): Layout | undefined {
@@ -85,7 +89,7 @@ function shortlisted<M extends Machine>(
     machines.map((machine) => {
       const room = MEMORY_HEADROOM * machine.memoryBytes - machine.usedBytes;
       const crowding = Math.max(1, fairBytes / Math.max(room, 1));
-      return [machine, decodeMsPerByte(machine, typical) * share * crowding];
+      return [machine, machineSpeed(machine, typical).decodeMsPerByte * share * crowding];
     }),
   );
   const byPromise = [...machines].sort(
@@ -132,7 +136,7 @@ function layoutProblem(
 ): LayoutProblem {
   const { layers } = model;
   const typical = typicalSpeed(machines.map(({ speed }) => speed));
-  const rates = machines.map((machine) => decodeMsPerByte(machine, typical));
+  const rates = machines.map((machine) => machineSpeed(machine, typical).decodeMsPerByte);
   const workBefore = runningSum(model.layerBytes);
   const work = (from: number, to: number) =>
     workBefore[to]! - workBefore[from]! + (to === layers ? model.outputBytes : 0);
@@ -144,7 +148,8 @@ function layoutProblem(
   );
   const hops = machines.map((a) => machines.map((b) => (a === b ? 0 : hopMs(model, linkBetween(a.id, b.id)))));
   const stageMs = (node: number, from: number, to: number): number => {
-    const { memoryBytes, usedBytes } = machines[node]!;
+    const { memoryBytes, usedBytes, inner } = machines[node]!;
+    if (inner && (from === 0 || to === layers)) return Infinity;
     if (usedBytes + stageBytes(from, to) > MEMORY_HEADROOM * memoryBytes) return Infinity;
     return rates[node]! * work(from, to);
   };
@@ -214,7 +219,8 @@ function splitByMemory(
   const split = partitionStages(model.layers, stageBytes, machines, count, MEMORY_HEADROOM);
   if (!split) return undefined;
   const stages = split.map(({ bin, layers: { from, to } }): LaidStage => ({ node: machines.indexOf(bin), from, to }));
-  return { stages, cost: layoutCost(stages, problem) };
+  const cost = layoutCost(stages, problem);
+  return cost < Infinity ? { stages, cost } : undefined;
 }
 
 /** [0, a, a + b, ...] */

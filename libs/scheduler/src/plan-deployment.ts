@@ -7,8 +7,10 @@ import {
   type Deployment,
   type Milliseconds,
 } from './cluster-state';
+import { avoidedPaths } from './fault-memory';
 import { linksOf } from './measurements';
-import { planPipeline, type Candidate, type PlannedPipeline } from './plan-pipeline';
+import { planAround } from './plan-around';
+import type { Candidate, PlannedPipeline } from './plan-pipeline';
 
 export type Placement = { readonly pipeline: PipelineSpec } | { readonly reason: string };
 
@@ -20,36 +22,37 @@ interface ModelCopies {
   readonly nodes: ClusterNode[];
 }
 
+/** Ids of pipelines that are about to end. */
+export interface Disregard {
+  /** Its memory counts as free. */
+  readonly memoryOf?: string | undefined;
+  /** What it computes counts as nothing. */
+  readonly workOf?: string | undefined;
+}
+
 /**
  * A pipeline for the deployment on the nodes that are free to take one. Only nodes with the very same weights can share
  * a pipeline; of several versions of a model, the one on most nodes is tried first.
- * @param disregarding id of a pipeline whose memory counts as free
  */
-export function planDeployment(deployment: Deployment, state: ClusterState, disregarding?: string): Placement {
-  const { modelId, stages, contextLength, maxSequences } = deployment;
+export function planDeployment(deployment: Deployment, state: ClusterState, disregard: Disregard = {}): Placement {
+  const { modelId, stages, contextLength, maxSequences, pins } = deployment;
   const busy: string[] = [];
   const reasons: string[] = [];
   const versions = copiesByFingerprint(modelId, state);
   for (const { model, nodes } of versions) {
     const candidates: Candidate[] = [];
     for (const node of nodes) {
-      // What a node frees is unknown until it says that it is done, and one that died does not say so.
-      const unloading = [...node.shards].find(([id, shard]) => shard.unloading && id !== disregarding);
-      if (node.drained) busy.push(`${node.id} is drained`);
-      else if (unloading) busy.push(`${node.id} still unloads ${unloading[0]}`);
-      else candidates.push(candidateOf(node, model.fingerprint, state, disregarding));
+      const objection = objectionTo(node, state, disregard.memoryOf);
+      if (objection !== undefined) busy.push(`${node.id} ${objection}`);
+      else candidates.push(candidateOf(node, model.fingerprint, state, disregard));
     }
     // Whoever holds this model's layers already is worth the short wait.
     const returning = nodes.find(
       (node) => !node.drained && node.cached.has(model.fingerprint) && isFreeing(node, state.now),
     );
     if (returning) return { reason: busy.join('; ') };
-    const plan = planPipeline(model, candidates, {
-      stages,
-      contextLength,
-      maxSequences,
-      linkBetween: linksOf(state.nodes),
-    });
+    const options = { stages, contextLength, maxSequences, pins, linkBetween: linksOf(state.nodes) };
+    const plan = planAround(model, candidates, options, avoidedPaths(state.faults, state.now));
     if ('reason' in plan) {
       const version = versions.length > 1 ? `version ${model.fingerprint.slice(0, 12)}: ` : '';
       reasons.push(version + plan.reason);
@@ -73,17 +76,29 @@ function candidateOf(
   node: ClusterNode,
   fingerprint: string,
   state: ClusterState,
-  disregarding: string | undefined,
+  { memoryOf, workOf = memoryOf }: Disregard,
 ): Candidate {
   return {
     nodeId: node.id,
     address: node.address,
     memoryBytes: node.memoryBytes,
-    usedBytes: usedBytes(state, node, disregarding),
+    usedBytes: usedBytes(state, node, memoryOf),
     speed: node.speeds.get(fingerprint),
-    otherStages: stagesOn(node, state, disregarding),
+    otherStages: stagesOn(node, state, workOf),
     cached: node.cached.get(fingerprint),
   };
+}
+
+/** Why a node that is connected gets no stage, as what follows its name. */
+export function objectionTo(node: ClusterNode, state: ClusterState, disregarding?: string): string | undefined {
+  if (node.drained) return 'is drained';
+  // What a node frees is unknown until it says that it is done, and one that died does not say so.
+  const unloading = [...node.shards].find(([id, shard]) => shard.unloading && id !== disregarding);
+  if (unloading) return `still unloads ${unloading[0]}`;
+  // A heartbeat is overdue by half: the process may stand still.
+  const silence = state.now - node.lastSeenAt;
+  if (silence > state.heartbeatTimeoutMs / 2) return `has not been heard for ${(silence / 1000).toFixed(1)} s`;
+  return undefined;
 }
 
 function isFreeing({ shards }: ClusterNode, now: Milliseconds): boolean {

@@ -1,5 +1,6 @@
 import type { LayerRange, ModelInfo, StageSpec } from '@pangalactic/contracts';
 import { ASSUMED_LINK, type EngineSpeed, type LinkBetween } from './cost-model';
+import { pinText, type StagePin } from './deployment-spec';
 import { MEMORY_HEADROOM, stageMemory, type SequenceLimits } from './memory-ledger';
 import { placeStages, type Machine } from './place-stages';
 import { canShare, roomiestBins, type PlacedStage, type StageBytes } from './stage-partition';
@@ -22,6 +23,7 @@ export interface Candidate {
   readonly speed?: EngineSpeed | undefined;
   readonly otherStages?: number | undefined;
   readonly cached?: LayerRange | undefined;
+  readonly inner?: boolean | undefined;
 }
 
 export interface PlanOptions {
@@ -30,6 +32,8 @@ export interface PlanOptions {
   /** Exactly this, instead of a default that shrinks to fit. */
   readonly contextLength?: number | undefined;
   readonly maxSequences?: number | undefined;
+  /** Exactly these stages. */
+  readonly pins?: readonly StagePin[] | undefined;
   /** As measured. By default every link is alike. */
   readonly linkBetween?: LinkBetween;
 }
@@ -47,10 +51,10 @@ export type Plan = PlannedPipeline | { readonly reason: string };
  * when no number of nodes has room for a sensible context does it shrink further.
  */
 export function planPipeline(model: ModelInfo, candidates: readonly Candidate[], options: PlanOptions): Plan {
-  const { stages } = options;
-  if (stages > model.layers)
-    return { reason: `${stages} stages cannot share the ${model.layers} layers of ${model.id}` };
-  if (candidates.length < Math.max(stages, 1)) return { reason: tooFewNodes(model, candidates, stages) };
+  const { pins = [] } = options;
+  const stages = pins.length || options.stages;
+  const impossible = impossibility(model, candidates, { ...options, stages });
+  if (impossible !== undefined) return { reason: impossible };
   const most = Math.min(candidates.length, model.layers);
   const counts = stages > 0 ? [stages] : Array.from({ length: most }, (_, index) => index + 1);
   const bins = candidates.map((candidate) => ({ ...candidate, id: candidate.nodeId }));
@@ -72,19 +76,48 @@ export function planPipeline(model: ModelInfo, candidates: readonly Candidate[],
     for (const count of counts) {
       const room = sum(rooms.slice(0, count));
       for (const { contextLength, least, bytesFor } of eligible) {
-        const fits = (maxSequences: number) =>
-          canShare(model.layers, bytesFor(maxSequences), roomiest.slice(0, count), MEMORY_HEADROOM);
+        const fits = (maxSequences: number) => {
+          const bytes = bytesFor(maxSequences);
+          if (pins.length > 0) return pinnedStages(pins, bins).every((stage) => holds(stage, bytes));
+          return canShare(model.layers, bytes, roomiest.slice(0, count), MEMORY_HEADROOM);
+        };
         // Splitting never saves memory, so the sum spares the search where memory is short by far.
         if (room < least || !fits(fewestSequences)) continue;
         let maxSequences = sequences;
         while (!fits(maxSequences)) maxSequences--;
         const bytes = bytesFor(maxSequences);
-        const layout = placeStages(model, bytes, bins, count, linkBetween);
+        const layout = pins.length > 0 ? pinnedStages(pins, bins) : placeStages(model, bytes, bins, count, linkBetween);
         if (layout) return { stages: stagesOf(layout, bytes), contextLength, maxSequences };
       }
     }
   }
   return { reason: tooLittleMemory(model, candidates, options) };
+}
+
+/** Why no amount of memory would help. */
+function impossibility(
+  model: ModelInfo,
+  candidates: readonly Candidate[],
+  { stages, contextLength, pins = [] }: PlanOptions,
+): string | undefined {
+  if (stages > model.layers) return `${stages} stages cannot share the ${model.layers} layers of ${model.id}`;
+  if (contextLength !== undefined && contextLength > model.contextLength) {
+    return `${model.id} was trained for ${model.contextLength} tokens, fewer than the ${contextLength} that are wanted`;
+  }
+  const pinned = pins.at(-1)?.layers.to ?? model.layers;
+  if (pinned !== model.layers) return `pins cover ${pinned} layers, ${model.id} has ${model.layers}`;
+  const missing = pins.filter((pin) => !candidates.some(({ nodeId }) => nodeId === pin.nodeId)).map(pinText);
+  if (missing.length > 0) return `no such node is available: ${missing.join(', ')}`;
+  return candidates.length < Math.max(stages, 1) ? tooFewNodes(model, candidates, stages) : undefined;
+}
+
+/** All nodes must be there. */
+function pinnedStages<M extends Machine>(pins: readonly StagePin[], machines: readonly M[]): PlacedStage<M>[] {
+  return pins.map(({ nodeId, layers }) => ({ bin: machines.find(({ id }) => id === nodeId)!, layers }));
+}
+
+function holds({ bin, layers }: PlacedStage<Machine>, bytes: StageBytes): boolean {
+  return bin.usedBytes + bytes(layers.from, layers.to) <= MEMORY_HEADROOM * bin.memoryBytes;
 }
 
 function stagesOf(layout: readonly PlacedStage<Candidate & Machine>[], bytes: StageBytes): StageSpec[] {
@@ -143,12 +176,27 @@ function tooLittleMemory(model: ModelInfo, candidates: readonly Candidate[], opt
   };
   const room = candidates.map(roomOf);
   const split = options.stages > 0 ? ` in ${options.stages} stages` : '';
+  if (options.pins?.length) return pinsDoNotFit(model, candidates, options.pins, limits);
   return (
     `${model.id} needs ${megabytes(wholeModel(model, limits))} or more${split} ` +
     `(${limits.maxSequences} sequences of ${limits.contextLength} tokens); ` +
     `${candidates.length} nodes offer ${megabytes(sum(room))} together and ${megabytes(Math.max(...room))} at most ` +
     `(${MEMORY_HEADROOM * 100} % of their memory, less what other pipelines use)`
   );
+}
+
+function pinsDoNotFit(
+  model: ModelInfo,
+  candidates: readonly Candidate[],
+  pins: readonly StagePin[],
+  limits: SequenceLimits,
+): string {
+  const short = pins.flatMap((pin) => {
+    const room = roomOf(candidates.find(({ nodeId }) => nodeId === pin.nodeId)!);
+    const { total } = stageMemory(model, pin.layers, limits);
+    return total > room ? [`${pinText(pin)} needs ${megabytes(total)} or more, ${megabytes(room)} are free there`] : [];
+  });
+  return `${short.join('; ')} (${limits.maxSequences} sequences of ${limits.contextLength} tokens)`;
 }
 
 function megabytes(bytes: number): string {

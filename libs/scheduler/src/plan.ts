@@ -1,13 +1,6 @@
 import type { Decision } from './cluster-event';
-import {
-  isComing,
-  isEnded,
-  type ClusterState,
-  type Deployment,
-  type Milliseconds,
-  type Pipeline,
-} from './cluster-state';
-import { planDeployment } from './plan-deployment';
+import { isEnded, type ClusterState, type Milliseconds, type Pipeline } from './cluster-state';
+import { cancelUnwanted, placeDeployments } from './place-deployments';
 
 /** A DRAINING pipeline is given up after this long, whatever still runs on it. */
 export const DRAIN_LIMIT_MS = 110_000;
@@ -21,7 +14,7 @@ type Rule = (state: ClusterState, now: Milliseconds) => Decision[];
  * do when there are none. Pure; the same state gives the same decisions, so replaying a stored state moves nothing.
  */
 export function plan(state: ClusterState, { now }: { now: Milliseconds }): Decision[] {
-  const rules: Rule[] = [unloadStrays, removeEmpty, drainLeaving, cancelDrained, loadPlanned, placeDeployments];
+  const rules: Rule[] = [unloadStrays, removeEmpty, drainLeaving, cancelUnwanted, loadPlanned, placeDeployments];
   for (const rule of rules) {
     const decisions = rule(state, now);
     if (decisions.length > 0) return decisions;
@@ -79,22 +72,6 @@ function drainLeaving(state: ClusterState, now: Milliseconds): Decision[] {
   return decisions;
 }
 
-/** A pipeline that does not serve yet and would use a drained node makes way for one that does not. */
-function cancelDrained(state: ClusterState, now: Milliseconds): Decision[] {
-  const decisions: Decision[] = [];
-  for (const [pipelineId, pipeline] of state.pipelines) {
-    if (pipeline.state !== 'PLANNED' && pipeline.state !== 'LOADING') continue;
-    const nodeId = drainedNode(pipeline, state);
-    if (nodeId !== undefined)
-      decisions.push({ kind: 'drain', at: now, pipelineId, reason: `node ${nodeId} is drained` });
-  }
-  return decisions;
-}
-
-function drainedNode({ spec }: Pipeline, state: ClusterState): string | undefined {
-  return spec.stages.find(({ nodeId }) => state.nodes.get(nodeId)?.drained)?.nodeId;
-}
-
 function loadPlanned(state: ClusterState, now: Milliseconds): Decision[] {
   const decisions: Decision[] = [];
   for (const [pipelineId, pipeline] of state.pipelines) {
@@ -103,50 +80,4 @@ function loadPlanned(state: ClusterState, now: Milliseconds): Decision[] {
     if (reachable) decisions.push({ kind: 'load', at: now, pipelineId });
   }
   return decisions;
-}
-
-/** One deployment at a time, so that two cannot be promised the same memory. */
-function placeDeployments(state: ClusterState, now: Milliseconds): Decision[] {
-  for (const [pipelineId, pipeline] of state.pipelines) {
-    if (isComing(pipeline) && !state.deployments.get(pipeline.spec.modelId)?.replicas) {
-      return [{ kind: 'drain', at: now, pipelineId, reason: `${pipeline.spec.modelId} is not deployed any more` }];
-    }
-  }
-  for (const deployment of state.deployments.values()) {
-    if (deployment.replicas === 0) continue;
-    const decision = placeDeployment(deployment, state, now);
-    if (decision) return [decision];
-  }
-  return [];
-}
-
-/**
- * A pipeline whose shape is no longer wanted, or that uses a drained node, serves until its successor is READY, or makes
- * room when memory is short. While nothing can take its place it goes on.
- */
-function placeDeployment(deployment: Deployment, state: ClusterState, now: Milliseconds): Decision | undefined {
-  const own = [...state.pipelines.values()].filter(
-    (pipeline) => pipeline.spec.modelId === deployment.modelId && isComing(pipeline),
-  );
-  const current = own.filter(
-    (pipeline) =>
-      (deployment.stages === 0 || pipeline.spec.stages.length === deployment.stages) &&
-      drainedNode(pipeline, state) === undefined,
-  );
-  const drain = (pipeline: Pipeline | undefined, reason: string): Decision | undefined =>
-    pipeline && { kind: 'drain', at: now, pipelineId: pipeline.spec.id, reason };
-
-  const serving = current.find((pipeline) => pipeline.state === 'READY');
-  if (serving) {
-    const replaced = own.find((pipeline) => pipeline !== serving);
-    return drain(replaced, `replaced by ${serving.spec.id}`);
-  }
-  if (current.length > 0 || now < deployment.retryAt) return undefined;
-
-  const placement = planDeployment(deployment, state);
-  if ('pipeline' in placement) return { kind: 'create', at: now, pipeline: placement.pipeline };
-  const outdated = own[0];
-  if (!outdated) return undefined;
-  const withoutOutdated = planDeployment(deployment, state, outdated.spec.id);
-  return 'pipeline' in withoutOutdated ? drain(outdated, 'makes room for its successor') : undefined;
 }

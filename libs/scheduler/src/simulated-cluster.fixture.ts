@@ -68,6 +68,8 @@ export class SimulatedCluster {
   readonly nodes = new Map<string, SimulatedNode>();
   readonly changes: ClusterChange[] = [];
   readonly commands: Decision[] = [];
+  /** Ways between nodes, which the hub hears nevertheless: the ids in order of the alphabet, "a,b". */
+  private readonly cuts = new Set<string>();
   private sessions = 0;
   private term = 1;
 
@@ -173,6 +175,19 @@ export class SimulatedCluster {
     this.report(head, id, ShardState.SHARD_STATE_BROKEN, { fault });
   }
 
+  /** The two nodes lose each other, and both blame the other one. */
+  cut(one: string, other: string): void {
+    this.cuts.add([one, other].sort().join());
+    for (const { spec, state } of [...this.state.pipelines.values()]) {
+      const way = state === 'READY' ? this.cutWay(spec) : undefined;
+      if (way) way.forEach((nodeId, end) => this.blame(spec, nodeId, way[1 - end]!));
+    }
+  }
+
+  heal(): void {
+    this.cuts.clear();
+  }
+
   /** Lets time pass while the running nodes beat. */
   pass(milliseconds: number): void {
     const end = this.now + milliseconds;
@@ -249,11 +264,24 @@ export class SimulatedCluster {
     for (const { nodeId } of [...(spec?.stages ?? [])].reverse()) this.load(nodeId, spec!);
   }
 
+  private cutWay({ stages }: PipelineSpec): readonly string[] | undefined {
+    const ways = stages.map(({ nodeId }, index) => [nodeId, stages[(index + 1) % stages.length]!.nodeId]);
+    return ways.find((way) => this.cuts.has([...way].sort().join()));
+  }
+
+  private blame({ id, stages }: PipelineSpec, noticedBy: string, nodeId: string): void {
+    const stage = stages.findIndex((each) => each.nodeId === nodeId);
+    const fault = { stage, nodeId, reason: 'it cannot be reached', noticedBy };
+    this.report(noticedBy, id, ShardState.SHARD_STATE_BROKEN, { fault });
+  }
+
   private load(nodeId: string, spec: PipelineSpec): void {
     const node = this.node(nodeId);
     if (!node.running) return;
-    const fault = { stage: 0, nodeId, reason: 'no space left' };
-    if (node.loadsFail) this.report(nodeId, spec.id, ShardState.SHARD_STATE_BROKEN, { fault });
+    const fault = { stage: 0, nodeId, noticedBy: nodeId, reason: 'no space left' };
+    const way = this.cutWay(spec);
+    if (way?.[0] === nodeId) this.blame(spec, nodeId, way[1]!);
+    else if (node.loadsFail) this.report(nodeId, spec.id, ShardState.SHARD_STATE_BROKEN, { fault });
     else if (spec.stages.every((stage) => this.node(stage.nodeId).running) || spec.stages[0]?.nodeId !== nodeId) {
       this.report(nodeId, spec.id, ShardState.SHARD_STATE_READY);
     } else this.report(nodeId, spec.id, ShardState.SHARD_STATE_LOADING);

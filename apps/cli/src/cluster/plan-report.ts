@@ -1,16 +1,20 @@
-import type { ExplainedStage, ExplainPlanResponse, PlanExplanation } from '@pangalactic/contracts';
+import type { AvoidedPath, ExplainedStage, ExplainPlanResponse, PlanExplanation } from '@pangalactic/contracts';
 import { formatBytes, table } from './cluster-tables';
 
 /** What `cluster plan --json` prints: stable names in snake_case, sizes in bytes, layers as [from, to). */
 export function planReport({ plans }: ExplainPlanResponse): readonly object[] {
   return plans.map((plan) => ({
     model: plan.modelId,
+    replica: plan.replica,
+    replicas: plan.replicas,
+    pinned: plan.pinned,
     pipeline: plan.pipelineId || null,
     reason: plan.reason || null,
     context_length: plan.contextLength,
     max_sequences: plan.maxSequences,
     tokens_per_second: plan.tokensPerSecond,
     busy_tokens_per_second: plan.busyTokensPerSecond,
+    prompt_tokens_per_second: plan.promptTokensPerSecond,
     bottleneck: plan.stages[plan.bottleneck]?.nodeId ?? null,
     stages: plan.stages.map((stage) => ({
       node: stage.nodeId,
@@ -25,6 +29,11 @@ export function planReport({ plans }: ExplainPlanResponse): readonly object[] {
       measured: stage.measured,
     })),
     left_out: plan.leftOut.map(({ nodeId, reason }) => ({ node: nodeId, reason })),
+    avoided: plan.avoided.map(({ nodeIds, reason, avoidedForMs }) => ({
+      nodes: nodeIds,
+      reason,
+      avoided_for_ms: avoidedForMs,
+    })),
     warnings: plan.warnings,
   }));
 }
@@ -36,18 +45,25 @@ export function planText({ plans }: ExplainPlanResponse, explain: boolean): stri
 
 function planLines(plan: PlanExplanation, explain: boolean): string[] {
   const pipeline = plan.pipelineId ? `pipeline ${plan.pipelineId}` : 'planned, not created yet';
+  const name = plan.replicas > 1 ? `${plan.modelId} (replica ${plan.replica} of ${plan.replicas})` : plan.modelId;
   const leftOut = explain ? plan.leftOut.map(({ nodeId, reason }) => `left out: ${nodeId}: ${reason}`) : [];
-  if (plan.stages.length === 0) return [`${plan.modelId}: no plan: ${plan.reason}`, ...leftOut];
+  if (explain) leftOut.push(...plan.avoided.map(avoidedText));
+  if (plan.stages.length === 0) return [`${name}: no plan: ${plan.reason}`, ...leftOut];
   const slowest = plan.stages[plan.bottleneck];
   const stages = plan.stages.map((stage) => `${stage.nodeId} ${rangeOf(stage)}`).join(' -> ');
   return [
-    `${plan.modelId}: ${pipeline}: ${stages}; ${plan.maxSequences} sequences of ${plan.contextLength} tokens`,
+    `${name}: ${pipeline}: ${stages}${plan.pinned ? ' (pinned)' : ''}; ${plan.maxSequences} sequences of ${plan.contextLength} tokens`,
     `predicted: ${plan.tokensPerSecond.toFixed(1)} tokens/s of one sequence, ` +
-      `${plan.busyTokensPerSecond.toFixed(1)} of many; bottleneck: ${slowest?.nodeId}`,
+      `${plan.busyTokensPerSecond.toFixed(1)} of many, ` +
+      `${plan.promptTokensPerSecond.toFixed(0)} of a prompt; bottleneck: ${slowest?.nodeId}`,
     ...(explain ? [ledger(plan)] : []),
     ...leftOut,
     ...plan.warnings.map((warning) => `warning: ${warning}`),
   ];
+}
+
+function avoidedText({ nodeIds, reason, avoidedForMs }: AvoidedPath): string {
+  return `avoided for ${Math.ceil(avoidedForMs / 1000)} s: ${nodeIds.join(' - ')}: ${reason}`;
 }
 
 function ledger({ stages }: PlanExplanation): string {

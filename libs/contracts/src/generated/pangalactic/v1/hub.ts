@@ -61,7 +61,11 @@ export interface Register {
   clusterId: string;
   term: number;
   /** The least precise format in which the node lets hidden states travel. Absent: f32. */
-  activationFormat?: ActivationFormat | undefined;
+  activationFormat?:
+    | ActivationFormat
+    | undefined;
+  /** What the node gives running sequences to finish before their pipeline may end. Absent: 110 s. */
+  drainTimeoutMs?: number | undefined;
 }
 
 export interface Inventory {
@@ -71,7 +75,7 @@ export interface Inventory {
 
 export interface Heartbeat {
   stageTimes: StageTimes[];
-  /** To nodes that this one sends hidden states to, as measured when it joined them. */
+  /** To nodes that this one sends hidden states to, measured when it joins them and every few minutes after that. */
   links: LinkTimes[];
 }
 
@@ -105,9 +109,12 @@ export interface ShardStatus {
 }
 
 export interface PipelineFault {
+  /** To blame. */
   stage: number;
   nodeId: string;
   reason: string;
+  /** The node that noticed it. Where it is another one, the way between the two may be to blame as well. Absent: unknown. */
+  noticedBy?: string | undefined;
 }
 
 export interface Registered {
@@ -235,12 +242,12 @@ export interface ExplainPlanResponse {
   plans: PlanExplanation[];
 }
 
-/** Of one deployment: its pipeline, or else the one that would be planned now. */
+/** Of one replica of a deployment: its pipeline, or else the one that would be planned now. */
 export interface PlanExplanation {
   modelId: string;
   /** Empty when there is none yet. */
   pipelineId: string;
-  /** Why there cannot be one; everything below is empty then, except left_out. */
+  /** Why there cannot be one; what is predicted is empty then. */
   reason: string;
   stages: ExplainedStage[];
   contextLength: number;
@@ -253,6 +260,23 @@ export interface PlanExplanation {
   busyTokensPerSecond: number;
   leftOut: LeftOutNode[];
   warnings: string[];
+  /** From 1 on. */
+  replica: number;
+  replicas: number;
+  /** The layers of each stage are an operator's wish. */
+  pinned: boolean;
+  /** Nodes and ways between nodes that recent faults blame, which the planner takes only when there is no other. */
+  avoided: AvoidedPath[];
+  /** Predicted, of one prompt while nothing else runs. */
+  promptTokensPerSecond: number;
+}
+
+export interface AvoidedPath {
+  /** A node, or the two ends of a way. */
+  nodeIds: string[];
+  reason: string;
+  /** Milliseconds from now. */
+  avoidedForMs: number;
 }
 
 export interface ExplainedStage {

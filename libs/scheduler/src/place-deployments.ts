@@ -1,0 +1,123 @@
+import type { LayerRange } from '@pangalactic/contracts';
+import type { Decision } from './cluster-event';
+import { isComing, type ClusterState, type Deployment, type Milliseconds, type Pipeline } from './cluster-state';
+import { planDeployment } from './plan-deployment';
+
+/** A pipeline that does not serve yet and is not what is wanted makes way for one that is. */
+export function cancelUnwanted(state: ClusterState, now: Milliseconds): Decision[] {
+  return [...state.pipelines.values()].flatMap((pipeline) => {
+    if (pipeline.state !== 'PLANNED' && pipeline.state !== 'LOADING') return [];
+    const reason = mismatch(pipeline, state);
+    return reason === undefined ? [] : [drain(pipeline, reason, now)];
+  });
+}
+
+/** One pipeline at a time, so that two cannot be promised the same memory; first replicas before second ones. */
+export function placeDeployments(state: ClusterState, now: Milliseconds): Decision[] {
+  const deployed = [...state.deployments.values()].map((deployment) => ownPipelines(deployment, state));
+  for (const pipeline of state.pipelines.values()) {
+    if (isComing(pipeline) && !state.deployments.get(pipeline.spec.modelId)?.replicas) {
+      return [drain(pipeline, `${pipeline.spec.modelId} is not deployed any more`, now)];
+    }
+  }
+  for (const own of deployed) {
+    const surplus = surplusOf(own, now);
+    if (surplus) return [surplus];
+  }
+  const short = deployed.filter(({ deployment, count }) => count < deployment.replicas && now >= deployment.retryAt);
+  for (const own of short.sort((a, b) => a.count - b.count)) {
+    const decision = placeReplica(own, state, now);
+    if (decision) return [decision];
+  }
+  return [];
+}
+
+interface OwnPipelines {
+  readonly deployment: Deployment;
+  /** As they are wanted: those that serve first, each kind in order of age. */
+  readonly wanted: readonly Pipeline[];
+  /** READY, and used until others can take their place. */
+  readonly unwanted: readonly Pipeline[];
+  /** Of the wanted ones that are READY. */
+  readonly ready: number;
+  /** Of the wanted ones, without those that are loaded to take the place of another. */
+  readonly count: number;
+}
+
+function ownPipelines(deployment: Deployment, state: ClusterState): OwnPipelines {
+  const own = [...state.pipelines.values()].filter(
+    (pipeline) => pipeline.spec.modelId === deployment.modelId && isComing(pipeline),
+  );
+  const fits = own.filter((pipeline) => mismatch(pipeline, state) === undefined);
+  const ready = fits.filter((pipeline) => pipeline.state === 'READY');
+  const coming = fits.filter((pipeline) => pipeline.state !== 'READY');
+  const spares = coming.filter(({ replaces }) => ready.some(({ spec }) => spec.id === replaces));
+  return {
+    deployment,
+    wanted: [...ready, ...coming],
+    unwanted: own.filter((pipeline) => !fits.includes(pipeline)),
+    ready: ready.length,
+    count: fits.length - spares.length,
+  };
+}
+
+/** Drains what has a successor, and what is more than is wanted. */
+function surplusOf({ deployment, wanted, unwanted, ready, count }: OwnPipelines, now: Milliseconds) {
+  const { replicas } = deployment;
+  for (const { spec, replaces, state } of wanted) {
+    const replaced = state === 'READY' && wanted.find((pipeline) => pipeline.spec.id === replaces);
+    if (replaced) return drain(replaced, `replaced by ${spec.id}, which is faster`, now);
+  }
+  if (count > replicas) return drain(wanted.at(-1)!, `${replicas} replicas are enough`, now);
+  const [oldest] = unwanted;
+  if (oldest && unwanted.length > Math.max(0, replicas - ready)) {
+    return drain(
+      oldest,
+      ready > 0 ? `replaced by ${wanted[ready - 1]!.spec.id}` : `${replicas} replicas are enough`,
+      now,
+    );
+  }
+  return undefined;
+}
+
+/**
+ * A pipeline that is not wanted as it is serves until its successor is READY, or makes room when memory is short. While
+ * nothing can take its place it goes on.
+ */
+function placeReplica(
+  { deployment, unwanted }: OwnPipelines,
+  state: ClusterState,
+  now: Milliseconds,
+): Decision | undefined {
+  const placement = planDeployment(deployment, state);
+  if ('pipeline' in placement) return { kind: 'create', at: now, pipeline: placement.pipeline };
+  const inTheWay = unwanted.find(({ spec }) => 'pipeline' in planDeployment(deployment, state, { memoryOf: spec.id }));
+  return inTheWay && drain(inTheWay, 'makes room for its successor', now);
+}
+
+/** Why the pipeline is not what its deployment wants. */
+function mismatch({ spec }: Pipeline, state: ClusterState): string | undefined {
+  const drained = spec.stages.find(({ nodeId }) => state.nodes.get(nodeId)?.drained);
+  if (drained) return `node ${drained.nodeId} is drained`;
+  const deployment = state.deployments.get(spec.modelId);
+  if (!deployment) return undefined;
+  const { stages, contextLength, maxSequences, pins } = deployment;
+  if (stages > 0 && spec.stages.length !== stages) return `${stages} stages are wanted`;
+  if (contextLength !== undefined && spec.contextLength !== contextLength)
+    return `a context of ${contextLength} is wanted`;
+  if (maxSequences !== undefined && spec.maxSequences !== maxSequences) return `${maxSequences} sequences are wanted`;
+  const asPinned = pins.every(({ nodeId, layers }, stage) => {
+    const placed = spec.stages[stage];
+    return placed?.nodeId === nodeId && sameRange(placed.layers, layers);
+  });
+  if (pins.length > 0 && !(asPinned && spec.stages.length === pins.length)) return 'its layers are wanted elsewhere';
+  return undefined;
+}
+
+function sameRange(a: LayerRange | undefined, b: LayerRange): boolean {
+  return a?.from === b.from && a.to === b.to;
+}
+
+function drain({ spec }: Pipeline, reason: string, now: Milliseconds): Decision {
+  return { kind: 'drain', at: now, pipelineId: spec.id, reason };
+}
