@@ -81,7 +81,7 @@ describe('the API key', () => {
     ['a scheme in lower case', 'bearer sk-right'],
     ['more spaces', 'Bearer   sk-right '],
   ])('%s is admitted', async (_, authorization) => {
-    await start({ apiKey: 'sk-right' });
+    await start({ apiKey: () => ['sk-right'] });
     expect((await get('/v1/models', { authorization })).statusCode).toBe(200);
   });
 
@@ -96,7 +96,7 @@ describe('the API key', () => {
     ['more than the key', bearer('sk-rightx'), /not valid/],
     ['another case', bearer('SK-RIGHT'), /not valid/],
   ])('%s is refused', async (_, headers, message) => {
-    await start({ apiKey: 'sk-right' });
+    await start({ apiKey: () => ['sk-right'] });
     const response = await get('/v1/models', headers);
     expect(response.statusCode).toBe(401);
     expect(response.headers['www-authenticate']).toBe('Bearer');
@@ -105,8 +105,17 @@ describe('the API key', () => {
     expect(response.body).not.toMatch(/sk-/i);
   });
 
+  it('may be any of several, each with a limit of its own, and may change', async () => {
+    let keys = ['sk-one', 'sk-two'];
+    await start({ apiKey: () => keys, rateLimitPerMinute: 1 });
+    const status = async (key: string) => (await get('/v1/models', bearer(key))).statusCode;
+    expect([await status('sk-one'), await status('sk-two'), await status('sk-two')]).toEqual([200, 200, 429]);
+    keys = ['sk-three'];
+    expect([await status('sk-one'), await status('sk-three')]).toEqual([401, 200]);
+  });
+
   it('is not asked for on public routes and controllers', async () => {
-    await start({ apiKey: 'sk-right' });
+    await start({ apiKey: () => ['sk-right'] });
     expect((await get('/healthz')).statusCode).toBe(200);
     expect((await get('/metrics')).statusCode).toBe(200);
   });
@@ -164,7 +173,7 @@ describe('the rate limit', () => {
   });
 
   it('counts an accepted key, wherever it comes from', async () => {
-    await start({ apiKey: 'sk-right', rateLimitPerMinute: 1 });
+    await start({ apiKey: () => ['sk-right'], rateLimitPerMinute: 1 });
     expect(await statuses(1, '/v1/models', bearer('sk-right'), '10.0.0.1')).toEqual([200]);
     expect(await statuses(1, '/v1/models', bearer('sk-right'), '10.0.0.2')).toEqual([429]);
   });
@@ -177,7 +186,7 @@ describe('the rate limit', () => {
   });
 
   it('does not count refused keys or public routes', async () => {
-    await start({ apiKey: 'sk-right', rateLimitPerMinute: 1 });
+    await start({ apiKey: () => ['sk-right'], rateLimitPerMinute: 1 });
     expect(await statuses(3, '/v1/models', bearer('sk-wrong'))).toEqual([401, 401, 401]);
     expect(await statuses(3, '/healthz')).toEqual([200, 200, 200]);
     expect(await statuses(2, '/v1/models', bearer('sk-right'))).toEqual([200, 429]);
@@ -191,7 +200,7 @@ describe('the rate limit', () => {
 });
 
 it('lets gRPC calls pass, which have neither headers nor replies', () => {
-  const options = { apiKey: 'sk-right', rateLimitPerMinute: 1 };
+  const options = { apiKey: () => ['sk-right'], rateLimitPerMinute: 1 };
   const call = { getType: () => 'rpc' } as unknown as ExecutionContext;
   for (const Guard of [ApiKeyGuard, RateLimitGuard]) {
     const guard = new Guard(options, new Reflector());
