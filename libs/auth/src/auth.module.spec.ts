@@ -10,7 +10,9 @@ import { ApiKeyGuard } from './api-key.guard';
 import type { AuthOptions } from './auth-options';
 import { AuthModule } from './auth.module';
 import { Public } from './public.decorator';
-import { RateLimitGuard } from './rate-limit.guard';
+import { LeasedLimiter } from './rate-limit/leased-limiter';
+import { formatDuration, RateLimitGuard } from './rate-limit/rate-limit.guard';
+import type { RateDecision, RateLimiter } from './rate-limit/rate-limiter';
 
 interface Reply {
   hijack(): void;
@@ -60,9 +62,17 @@ afterEach(async () => {
   app = undefined;
 });
 
-async function start(options: Partial<AuthOptions>) {
+/** A gateway alone. */
+function localLimiter(limit: number): RateLimiter {
+  const limiter = new LeasedLimiter(limit);
+  limiter.failed(0);
+  return { take: (caller) => new Promise<RateDecision>((settle) => limiter.take(caller, performance.now(), settle)) };
+}
+
+async function start(changes: Partial<AuthOptions>) {
+  const options = { apiKey: undefined, rateLimitPerMinute: 0, ...changes };
   const testing = await Test.createTestingModule({
-    imports: [AuthModule.forRoot({ apiKey: undefined, rateLimitPerMinute: 0, ...options })],
+    imports: [AuthModule.forRoot(options, () => localLimiter(options.rateLimitPerMinute))],
     controllers: [TestController, PublicController],
   }).compile();
   app = testing.createNestApplication<NestFastifyApplication>(new FastifyAdapter());
@@ -145,11 +155,11 @@ describe('the rate limit', () => {
     expect(response.statusCode).toBe(429);
     expect(response.json()).toEqual({
       code: 'rate_limit_exceeded',
-      message: 'rate limit reached: 2 requests per minute; try again in 30 s',
-      retryAfterSeconds: 30,
+      message: 'rate limit reached: 2 requests per minute; try again in 60 s',
+      retryAfterSeconds: 60,
     });
     expect(response.headers).toMatchObject({
-      'retry-after': '30',
+      'retry-after': '60',
       'x-ratelimit-limit-requests': '2',
       'x-ratelimit-remaining-requests': '0',
       'x-ratelimit-reset-requests': '1m0s',
@@ -159,8 +169,8 @@ describe('the rate limit', () => {
   it('tells how much is left, also on streams', async () => {
     await start({ rateLimitPerMinute: 60 });
     for (const [url, remaining, reset] of [
-      ['/v1/models', '59', '1s'],
-      ['/v1/stream', '58', '2s'],
+      ['/v1/models', '59', '1m0s'],
+      ['/v1/stream', '58', '1m0s'],
     ] as const) {
       const { headers } = await get(url);
       expect(headers).toMatchObject({
@@ -199,11 +209,27 @@ describe('the rate limit', () => {
   });
 });
 
-it('lets gRPC calls pass, which have neither headers nor replies', () => {
+it('lets gRPC calls pass, which have neither headers nor replies', async () => {
   const options = { apiKey: () => ['sk-right'], rateLimitPerMinute: 1 };
   const call = { getType: () => 'rpc' } as unknown as ExecutionContext;
-  for (const Guard of [ApiKeyGuard, RateLimitGuard]) {
-    const guard = new Guard(options, new Reflector());
-    expect([guard.canActivate(call), guard.canActivate(call)]).toEqual([true, true]);
-  }
+  const keys = new ApiKeyGuard(options, new Reflector());
+  const limits = new RateLimitGuard(options, localLimiter(1), new Reflector());
+  expect([keys.canActivate(call), await limits.canActivate(call), await limits.canActivate(call)]).toEqual(
+    Array(3).fill(true),
+  );
+});
+
+describe('formatDuration', () => {
+  it.each([
+    [0, '0ms'],
+    [120, '120ms'],
+    [999, '999ms'],
+    [1000, '1s'],
+    [1001, '2s'],
+    [59_001, '1m0s'],
+    [60_000, '1m0s'],
+    [61_500, '1m2s'],
+  ])('%d ms is %s', (milliseconds, text) => {
+    expect(formatDuration(milliseconds)).toBe(text);
+  });
 });

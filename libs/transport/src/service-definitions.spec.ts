@@ -42,6 +42,7 @@ describe('the codec', () => {
       ['/pangalactic.v1.HubService/GetCluster', false, false],
       ['/pangalactic.v1.HubService/SetNodeDrained', false, false],
       ['/pangalactic.v1.HubService/ExplainPlan', false, false],
+      ['/pangalactic.v1.HubService/LeasePermits', false, false],
     ]);
     expect(shapes('NodeService')).toEqual([
       ['/pangalactic.v1.NodeService/Generate', false, true],
