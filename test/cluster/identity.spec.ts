@@ -180,6 +180,7 @@ describe('the rate limit over two gateways', () => {
       LIMIT / 2,
     ]);
     cluster.start('hub');
+    await until(() => cluster.isReady('hub'), { ...waits, message: 'the hub is back' });
     if (process.env.PANGALACTIC_NIGHTLY !== '1') return;
     await untilLeased(2);
     expect([await admitted(0, KEYS.alone, LIMIT), await admitted(1, KEYS.alone, LIMIT)]).toEqual([0, 0]);
