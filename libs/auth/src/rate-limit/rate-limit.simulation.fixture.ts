@@ -10,6 +10,8 @@ export interface Simulation {
   readonly load: number;
   /** Fraction of the requests that the first gateway gets; the others share the rest evenly. Default: all alike. */
   readonly skew?: number;
+  /** While the hub is away all gateways get alike: the worst that clients can do. */
+  readonly spreadWhenAway?: boolean;
   /** Seconds between which no hub answers; then one of another term does, which knows nothing. */
   readonly hubAway?: readonly [from: number, to: number];
   readonly random: () => number;
@@ -33,7 +35,8 @@ const TICK_MS = 100;
 const ROUND_TRIP_MS = 2;
 
 /** Gateways and a hub on a virtual clock: the real limiters and ledger, with a network of fixed delay between them. */
-export function simulate({ limit, gateways, seconds, load, skew, hubAway, random }: Simulation): Outcome {
+export function simulate(simulation: Simulation): Outcome {
+  const { limit, gateways, seconds, load, hubAway, random } = simulation;
   const events = new Agenda();
   const ledgers = { current: new PermitLedger(1, -MINUTE_MS) };
   const admitted: number[] = [];
@@ -81,21 +84,26 @@ export function simulate({ limit, gateways, seconds, load, skew, hubAway, random
       waited += 1;
       ask(now);
     };
-    const share = skew === undefined ? 1 / gateways : index === 0 ? skew : (1 - skew) / (gateways - 1);
-    const meanGapMs = MINUTE_MS / (limit * load * share);
-    const arrive = (now: number) => {
-      request(now);
-      events.at(now - Math.log(1 - random()) * meanGapMs, arrive);
-    };
     const tick = (now: number) => {
       ask(now);
       events.at(now + TICK_MS, tick);
     };
     events.at(random() * TICK_MS, tick);
-    // Once everybody has said hello.
-    events.at(500 + random() * meanGapMs, arrive);
+    return request;
   };
-  for (let index = 0; index < gateways; index++) startGateway(index);
+
+  const requests = Array.from({ length: gateways }, (_, index) => startGateway(index));
+  const pick = (now: number) => {
+    const { skew = 1 / gateways, spreadWhenAway } = simulation;
+    const toFirst = spreadWhenAway && isAway(now) ? 1 / gateways : skew;
+    return random() < toFirst ? 0 : Math.min(gateways - 1, 1 + Math.floor(random() * (gateways - 1)));
+  };
+  const arrive = (now: number) => {
+    requests[pick(now)]!(now);
+    events.at(now - (Math.log(1 - random()) * MINUTE_MS) / (limit * load), arrive);
+  };
+  // Once everybody has said hello.
+  events.at(500, arrive);
   events.runUntil(seconds * 1000);
 
   const later = admitted.filter((at) => at >= MINUTE_MS).length;
