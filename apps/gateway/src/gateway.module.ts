@@ -22,6 +22,7 @@ import { CompletionResponder } from './openai/completion-responder';
 import { CompletionsController } from './openai/completions.controller';
 import { ModelsController } from './openai/models.controller';
 import { OpenAiErrorFilter } from './openai/openai-error.filter';
+import { HubPermits } from './rate-limit/hub-permits';
 import { PipelineDispatcher } from './routing/pipeline-dispatcher';
 import { RouteDirectory } from './routing/route-directory';
 import { RouteWatcher } from './routing/route-watcher';
@@ -31,7 +32,11 @@ export class GatewayModule {
   static forRoot(config: GatewayConfig): DynamicModule {
     return {
       module: GatewayModule,
-      imports: [loggingModule('gateway', config.logLevel), metricsModule(), AuthModule.forRoot(config)],
+      imports: [
+        loggingModule('gateway', config.logLevel),
+        metricsModule(),
+        AuthModule.forRoot(config, () => new HubPermits(config, steadyClock)),
+      ],
       controllers: [ChatCompletionsController, CompletionsController, ModelsController],
       providers: [
         { provide: GATEWAY_CONFIG, useValue: config },

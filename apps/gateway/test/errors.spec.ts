@@ -187,6 +187,31 @@ describe('errors have the shape of OpenAI', () => {
   });
 });
 
+/** Every route of the gateway with one of its methods, read off Fastify's tree, so that a new one can't be forgotten. */
+function routes(): { method: string; path: string }[] {
+  const branches: string[] = [];
+  const tree = gateway.app.getHttpAdapter().getInstance().printRoutes({ commonPrefix: false }).split('\n');
+  return tree.flatMap((line) => {
+    const [, indent, part, method] = /^((?:[│ ] {3})*)[├└]── (\S+)(?: \((\w+))?/.exec(line) ?? [];
+    if (indent === undefined) return [];
+    branches.splice(indent.length / 4, Infinity, part!);
+    return method ? [{ method, path: branches.join('') }] : [];
+  });
+}
+
+it('every route but the probes and the metrics asks for the key, before it looks at the body', async () => {
+  const open: string[] = [];
+  for (const { method, path } of routes()) {
+    for (const headers of [{}, { authorization: 'Bearer sk-other' }]) {
+      const response = await fetch(gateway.url + path, { method, headers });
+      if (response.status !== 401) open.push(path);
+      else expect(await failure(response)).toMatchObject({ code: 'invalid_api_key' });
+    }
+  }
+  expect(routes().length).toBeGreaterThan(6);
+  expect([...new Set(open)].sort()).toEqual(['/healthz', '/metrics', '/readyz']);
+});
+
 it('the request id of the caller comes back', async () => {
   const response = await fetch(`${gateway.url}/v1/models`, { headers: { ...authorized, 'x-request-id': 'mine-1' } });
   expect(response.headers.get('x-request-id')).toBe('mine-1');

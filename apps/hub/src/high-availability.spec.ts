@@ -71,6 +71,12 @@ describe('two hubs on etcd', () => {
       code: 'not_leader',
       redirectTo: leader.address,
     });
+    const question = { gatewayId: 'a', term: 0, demands: [] };
+    await expect(standby.client.leasePermits(question, DEADLINE)).rejects.toMatchObject({
+      code: 'not_leader',
+      redirectTo: leader.address,
+    });
+    expect(await leader.client.leasePermits(question, DEADLINE)).toMatchObject({ term: 1, gateways: 1 });
     const session = standby.client.nodeSession();
     await session.send(registerMessage('c'));
     await expect(session.next()).rejects.toMatchObject({

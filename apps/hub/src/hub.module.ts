@@ -16,6 +16,8 @@ import { Standby } from './cluster/standby';
 import { StateReadiness } from './cluster/state-readiness';
 import { HubMetrics } from './metrics/hub-metrics';
 import { METRIC_PROVIDERS } from './metrics/metric-providers';
+import { RateLimit } from './rate-limit/rate-limit';
+import { RateLimitController } from './rate-limit/rate-limit.controller';
 import { NodeProbe } from './registry/node-probe';
 import { NodeRegistry } from './registry/node-registry';
 import { NodeSessionController } from './registry/node-session.controller';
@@ -30,7 +32,7 @@ export class HubModule {
     return {
       module: HubModule,
       imports: [loggingModule('hub', config.logLevel), metricsModule()],
-      controllers: [NodeSessionController, RoutesController, ClusterController],
+      controllers: [NodeSessionController, RoutesController, ClusterController, RateLimitController],
       providers: [
         { provide: HUB_CONFIG, useValue: config },
         { provide: CLOCK, useValue: steadyClock },
@@ -50,6 +52,7 @@ export class HubModule {
         NodeDrain,
         FailureDetector,
         RouteTable,
+        RateLimit,
         StateReadiness,
         {
           provide: READINESS_CHECKS,

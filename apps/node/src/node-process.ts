@@ -16,7 +16,7 @@ export const NODE_PROCESS: ProcessSettings<NodeConfig> = {
     address: bindAddress,
     variable: 'NODE_BIND_ADDR',
     services: ['NodeService'],
-    clusterToken: clusterToken ?? '',
+    clusterToken,
   }),
   drain: ({ drainTimeoutMs }) => ({ deadlineMs: drainTimeoutMs }),
 };

@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { type ErrorCode, FinishReason, type GenerateRequest, repositoryRoot } from '@pangalactic/contracts';
 import { MockProvider } from '@pangalactic/inference';
 import { readGgufHeader } from '@pangalactic/models';
-import { until } from '@pangalactic/testing';
-import { connectNode } from '@pangalactic/transport';
+import { callEveryMethod, until } from '@pangalactic/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ModelInventory } from './models/model-inventory.service';
 import { complete, failure, firstToken, generateRequest, GREEDY, open } from './testing/generate';
@@ -207,19 +206,17 @@ describe('NodeController', () => {
 
   it('refuses every method without the cluster token', async () => {
     await start({ environment: { PANGALACTIC_CLUSTER_TOKEN: 'secret' } });
+    // The stages of the pipeline, on one node here, reach each other with the token.
     await loadPipeline([node]);
-    const stranger = connectNode(node.address, { clusterToken: '' });
-    const hop = stranger.hop();
-    await hop.send({ number: 1, open: { pipelineId: 'p1', stage: 0 } });
-    for (const stream of [
-      stranger.generate(generateRequest({ sampling: GREEDY })),
-      stranger.readModelHeader({ fingerprint: 'any' }),
-      stranger.results({ pipelineId: 'p1' }),
-      hop,
-    ]) {
-      await expect(stream.next()).rejects.toMatchObject({ code: 'invalid_cluster_token' });
+    const call = (authorization?: string) =>
+      callEveryMethod(node.address, ['pangalactic.v1.NodeService', 'grpc.health.v1.Health'], authorization);
+    for (const wrong of [undefined, 'secret', 'Bearer guess']) {
+      const answers = await call(wrong);
+      expect(answers.length).toBeGreaterThan(5);
+      const refusal = { status: 'UNAUTHENTICATED', code: 'invalid_cluster_token' };
+      expect(answers).toEqual(answers.map(({ path }) => ({ path, ...refusal })));
     }
-    stranger.close();
+    expect((await call('Bearer secret')).filter(({ status }) => status === 'UNAUTHENTICATED')).toEqual([]);
   });
 
   it('serves health, readiness and metrics over HTTP', async () => {

@@ -10,7 +10,9 @@ import { ApiKeyGuard } from './api-key.guard';
 import type { AuthOptions } from './auth-options';
 import { AuthModule } from './auth.module';
 import { Public } from './public.decorator';
-import { RateLimitGuard } from './rate-limit.guard';
+import { LeasedLimiter } from './rate-limit/leased-limiter';
+import { formatDuration, RateLimitGuard } from './rate-limit/rate-limit.guard';
+import type { RateDecision, RateLimiter } from './rate-limit/rate-limiter';
 
 interface Reply {
   hijack(): void;
@@ -60,9 +62,17 @@ afterEach(async () => {
   app = undefined;
 });
 
-async function start(options: Partial<AuthOptions>) {
+/** A gateway alone. */
+function localLimiter(limit: number): RateLimiter {
+  const limiter = new LeasedLimiter(limit);
+  limiter.failed(0);
+  return { take: (caller) => new Promise<RateDecision>((settle) => limiter.take(caller, performance.now(), settle)) };
+}
+
+async function start(changes: Partial<AuthOptions>) {
+  const options = { apiKey: undefined, rateLimitPerMinute: 0, ...changes };
   const testing = await Test.createTestingModule({
-    imports: [AuthModule.forRoot({ apiKey: undefined, rateLimitPerMinute: 0, ...options })],
+    imports: [AuthModule.forRoot(options, () => localLimiter(options.rateLimitPerMinute))],
     controllers: [TestController, PublicController],
   }).compile();
   app = testing.createNestApplication<NestFastifyApplication>(new FastifyAdapter());
@@ -81,7 +91,7 @@ describe('the API key', () => {
     ['a scheme in lower case', 'bearer sk-right'],
     ['more spaces', 'Bearer   sk-right '],
   ])('%s is admitted', async (_, authorization) => {
-    await start({ apiKey: 'sk-right' });
+    await start({ apiKey: () => ['sk-right'] });
     expect((await get('/v1/models', { authorization })).statusCode).toBe(200);
   });
 
@@ -96,7 +106,7 @@ describe('the API key', () => {
     ['more than the key', bearer('sk-rightx'), /not valid/],
     ['another case', bearer('SK-RIGHT'), /not valid/],
   ])('%s is refused', async (_, headers, message) => {
-    await start({ apiKey: 'sk-right' });
+    await start({ apiKey: () => ['sk-right'] });
     const response = await get('/v1/models', headers);
     expect(response.statusCode).toBe(401);
     expect(response.headers['www-authenticate']).toBe('Bearer');
@@ -105,8 +115,17 @@ describe('the API key', () => {
     expect(response.body).not.toMatch(/sk-/i);
   });
 
+  it('may be any of several, each with a limit of its own, and may change', async () => {
+    let keys = ['sk-one', 'sk-two'];
+    await start({ apiKey: () => keys, rateLimitPerMinute: 1 });
+    const status = async (key: string) => (await get('/v1/models', bearer(key))).statusCode;
+    expect([await status('sk-one'), await status('sk-two'), await status('sk-two')]).toEqual([200, 200, 429]);
+    keys = ['sk-three'];
+    expect([await status('sk-one'), await status('sk-three')]).toEqual([401, 200]);
+  });
+
   it('is not asked for on public routes and controllers', async () => {
-    await start({ apiKey: 'sk-right' });
+    await start({ apiKey: () => ['sk-right'] });
     expect((await get('/healthz')).statusCode).toBe(200);
     expect((await get('/metrics')).statusCode).toBe(200);
   });
@@ -136,11 +155,11 @@ describe('the rate limit', () => {
     expect(response.statusCode).toBe(429);
     expect(response.json()).toEqual({
       code: 'rate_limit_exceeded',
-      message: 'rate limit reached: 2 requests per minute; try again in 30 s',
-      retryAfterSeconds: 30,
+      message: 'rate limit reached: 2 requests per minute; try again in 60 s',
+      retryAfterSeconds: 60,
     });
     expect(response.headers).toMatchObject({
-      'retry-after': '30',
+      'retry-after': '60',
       'x-ratelimit-limit-requests': '2',
       'x-ratelimit-remaining-requests': '0',
       'x-ratelimit-reset-requests': '1m0s',
@@ -150,8 +169,8 @@ describe('the rate limit', () => {
   it('tells how much is left, also on streams', async () => {
     await start({ rateLimitPerMinute: 60 });
     for (const [url, remaining, reset] of [
-      ['/v1/models', '59', '1s'],
-      ['/v1/stream', '58', '2s'],
+      ['/v1/models', '59', '1m0s'],
+      ['/v1/stream', '58', '1m0s'],
     ] as const) {
       const { headers } = await get(url);
       expect(headers).toMatchObject({
@@ -164,7 +183,7 @@ describe('the rate limit', () => {
   });
 
   it('counts an accepted key, wherever it comes from', async () => {
-    await start({ apiKey: 'sk-right', rateLimitPerMinute: 1 });
+    await start({ apiKey: () => ['sk-right'], rateLimitPerMinute: 1 });
     expect(await statuses(1, '/v1/models', bearer('sk-right'), '10.0.0.1')).toEqual([200]);
     expect(await statuses(1, '/v1/models', bearer('sk-right'), '10.0.0.2')).toEqual([429]);
   });
@@ -177,7 +196,7 @@ describe('the rate limit', () => {
   });
 
   it('does not count refused keys or public routes', async () => {
-    await start({ apiKey: 'sk-right', rateLimitPerMinute: 1 });
+    await start({ apiKey: () => ['sk-right'], rateLimitPerMinute: 1 });
     expect(await statuses(3, '/v1/models', bearer('sk-wrong'))).toEqual([401, 401, 401]);
     expect(await statuses(3, '/healthz')).toEqual([200, 200, 200]);
     expect(await statuses(2, '/v1/models', bearer('sk-right'))).toEqual([200, 429]);
@@ -190,11 +209,27 @@ describe('the rate limit', () => {
   });
 });
 
-it('lets gRPC calls pass, which have neither headers nor replies', () => {
-  const options = { apiKey: 'sk-right', rateLimitPerMinute: 1 };
+it('lets gRPC calls pass, which have neither headers nor replies', async () => {
+  const options = { apiKey: () => ['sk-right'], rateLimitPerMinute: 1 };
   const call = { getType: () => 'rpc' } as unknown as ExecutionContext;
-  for (const Guard of [ApiKeyGuard, RateLimitGuard]) {
-    const guard = new Guard(options, new Reflector());
-    expect([guard.canActivate(call), guard.canActivate(call)]).toEqual([true, true]);
-  }
+  const keys = new ApiKeyGuard(options, new Reflector());
+  const limits = new RateLimitGuard(options, localLimiter(1), new Reflector());
+  expect([keys.canActivate(call), await limits.canActivate(call), await limits.canActivate(call)]).toEqual(
+    Array(3).fill(true),
+  );
+});
+
+describe('formatDuration', () => {
+  it.each([
+    [0, '0ms'],
+    [120, '120ms'],
+    [999, '999ms'],
+    [1000, '1s'],
+    [1001, '2s'],
+    [59_001, '1m0s'],
+    [60_000, '1m0s'],
+    [61_500, '1m2s'],
+  ])('%d ms is %s', (milliseconds, text) => {
+    expect(formatDuration(milliseconds)).toBe(text);
+  });
 });

@@ -1,18 +1,23 @@
+import { secretVariable } from './secret-variable';
 import { SHARED_VARIABLES } from './shared-variables';
-import { dialAddress, integer, listenAddress, secret, seconds } from './value-types';
-import { derived, loadConfig, variable } from './variable';
+import { dialAddress, integer, listenAddress, seconds } from './value-types';
+import { loadConfig, variable } from './variable';
 import type { ConfigOf, Environment } from './variable';
 
 export const GATEWAY_VARIABLES = {
   bindAddress: variable('GATEWAY_BIND_ADDR', listenAddress, '0.0.0.0:8080', 'HTTP listen address'),
   hubAddress: variable('GATEWAY_HUB_ADDR', dialAddress, 'localhost:7100', 'gRPC address of the hub'),
-  apiKey: derived('GATEWAY_API_KEY', secret, '(empty: no authentication)', 'bearer token that clients present'),
+  apiKey: secretVariable(
+    'GATEWAY_API_KEY',
+    '(empty: no authentication)',
+    'bearer token that clients present; of several each is accepted, and has a rate limit of its own',
+  ),
   /** 0: no limit. */
   rateLimitPerMinute: variable(
     'GATEWAY_RATE_LIMIT_RPM',
     integer({ min: 0, max: 1_000_000 }),
     '0',
-    'requests per minute per key; 0 disables the limit',
+    'requests per minute of each key, or of each client address where no key is asked for, over all gateways together; 0 disables the limit',
   ),
   queueTimeoutMs: variable(
     'GATEWAY_QUEUE_TIMEOUT_S',

@@ -8,6 +8,7 @@ export { HUB_CONFIG, loadHubConfig } from './hub-config';
 export type { HubConfig } from './hub-config';
 export { NODE_CONFIG, loadNodeConfig } from './node-config';
 export type { GpuComputeType, NodeConfig } from './node-config';
+export type { SecretSource } from './secret-source';
 export type { LogLevel } from './shared-variables';
 export { ConfigError } from './variable';
 export type { Environment } from './variable';

@@ -85,6 +85,16 @@ export const secret: ValueType<string> = {
   secret: true,
 };
 
+const MAXIMUM_SECRETS = 100;
+const secretItem = z.string().regex(/^[\x21-\x2b\x2d-\x7e]{1,1024}$/);
+
+/** Several, so that one can take the place of another without a gap. */
+export const secrets: ValueType<readonly string[]> = {
+  schema: commaList(secretItem).refine((list) => list.length <= MAXIMUM_SECRETS),
+  allowed: `up to ${MAXIMUM_SECRETS} secrets separated by commas, each 1 to 1024 visible ASCII characters without spaces`,
+  secret: true,
+};
+
 export const word: ValueType<string> = {
   schema: secret.schema,
   allowed: secret.allowed,

@@ -1,6 +1,7 @@
 import { GATEWAY_VARIABLES } from './gateway-config';
 import { HUB_VARIABLES } from './hub-config';
 import { NODE_VARIABLES } from './node-config';
+import type { SecretVariable } from './secret-variable';
 import { SHARED_VARIABLES } from './shared-variables';
 import type { Variables } from './variable';
 
@@ -23,7 +24,8 @@ export const VARIABLE_TABLE: readonly VariableRow[] = [
 function rowsOf(process: VariableRow['process'], variables: Variables): VariableRow[] {
   return Object.entries(variables)
     .filter(([key]) => process === 'all' || !Object.hasOwn(SHARED_VARIABLES, key))
-    .map(([, { name, type, defaultText, meaning }]) => ({
+    .flatMap(([, variable]) => ('file' in variable ? [variable, (variable as SecretVariable).file] : [variable]))
+    .map(({ name, type, defaultText, meaning }) => ({
       variable: name,
       process,
       default: defaultText,

@@ -7,7 +7,16 @@ export interface Variable<T> {
   readonly meaning: string;
   /** The default as the documentation prints it. */
   readonly defaultText: string;
-  readonly fallback: () => T;
+  /** @throws Mistake */
+  readonly read: (environment: Environment) => T;
+}
+
+/** Its message is the line for the operator. */
+export class Mistake extends Error {
+  override readonly name = 'Mistake';
+  constructor(variable: Pick<Variable<unknown>, 'name' | 'type'>, text: string, allowed = variable.type.allowed) {
+    super(`${variable.name}=${printable(text, variable.type)}: allowed: ${allowed}`);
+  }
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -18,7 +27,7 @@ export type ConfigOf<V extends Variables> = {
 
 /** A variable whose default is a value as one would write it in the environment. */
 export function variable<T>(name: string, type: ValueType<T>, defaultText: string, meaning: string): Variable<T> {
-  return { name, type, meaning, defaultText, fallback: () => type.schema.parse(defaultText) };
+  return derived(name, type, defaultText, meaning, () => type.schema.parse(defaultText));
 }
 
 /** A variable whose default is found out, or stays undefined for the process to decide; `defaultText` says how. */
@@ -29,7 +38,18 @@ export function derived<T, F = undefined>(
   meaning: string,
   fallback: () => F = () => undefined as F,
 ): Variable<T | F> {
-  return { name, type, meaning, defaultText, fallback };
+  const read = (environment: Environment) => {
+    const text = environment[name] ?? '';
+    return text === '' ? fallback() : parseText({ name, type }, text);
+  };
+  return { name, type, meaning, defaultText, read };
+}
+
+/** @throws Mistake */
+export function parseText<T>(variable: { readonly name: string; readonly type: ValueType<T> }, text: string): T {
+  const result = variable.type.schema.safeParse(text);
+  if (!result.success) throw new Mistake(variable, text);
+  return result.data;
 }
 
 /** The environment does not make a configuration. The message has one line per bad variable, for the operator. */
@@ -40,12 +60,14 @@ export class ConfigError extends Error {
 /** Reads every variable, so that one start reports all mistakes. An empty value counts as unset. */
 export function loadConfig<V extends Variables>(variables: V, environment: Environment): ConfigOf<V> {
   const mistakes: string[] = [];
-  const entries = Object.entries(variables).map(([key, { name, type, fallback }]) => {
-    const text = environment[name] ?? '';
-    if (text === '') return [key, fallback()];
-    const result = type.schema.safeParse(text);
-    if (!result.success) mistakes.push(`${name}=${printable(text, type)}: allowed: ${type.allowed}`);
-    return [key, result.data];
+  const entries = Object.entries(variables).map(([key, { read }]) => {
+    try {
+      return [key, read(environment)];
+    } catch (error) {
+      if (!(error instanceof Mistake)) throw error;
+      mistakes.push(error.message);
+      return [key, undefined];
+    }
   });
   if (mistakes.length > 0) throw new ConfigError(mistakes.join('\n'));
   return deepFreeze(Object.fromEntries(entries) as ConfigOf<V>);

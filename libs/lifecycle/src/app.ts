@@ -2,7 +2,13 @@ import { Logger as NestLogger, type DynamicModule, type Type } from '@nestjs/com
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { formatAddress, type Address } from '@pangalactic/config';
-import { GrpcErrorFilter, grpcServerOptions, GrpcServerHandle, type ServiceName } from '@pangalactic/transport';
+import {
+  GrpcErrorFilter,
+  grpcServerOptions,
+  GrpcServerHandle,
+  type ClusterToken,
+  type ServiceName,
+} from '@pangalactic/transport';
 import { Logger } from 'nestjs-pino';
 import { DrainCoordinator, type DrainOptions } from './drain-coordinator';
 import { LifecycleModule } from './lifecycle.module';
@@ -22,7 +28,7 @@ export interface GrpcSettings {
   readonly address: Address;
   readonly variable: string;
   readonly services: readonly ServiceName[];
-  readonly clusterToken: string | undefined;
+  readonly clusterToken: ClusterToken | undefined;
 }
 
 export interface AppSettings<Config> {

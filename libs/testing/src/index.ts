@@ -16,3 +16,4 @@ export { FaultProxy, type Direction } from './network/fault-proxy';
 export type { LinkConditions } from './network/link-direction';
 export * from './until';
 export * from './llama-cpp-peer';
+export * from './grpc/raw-calls';

@@ -3,13 +3,13 @@ import { PangalacticError, type HubService, type NodeService } from '@pangalacti
 import type { CallOptions, GrpcClient, UnaryOptions } from './call-types';
 import { CLIENT_OPTIONS } from './channel-options';
 import { cancellation, DuplexCall, ReadingCall } from './client-call';
-import { clusterTokenMetadata } from './cluster-token';
+import { clusterTokenMetadata, type ClusterToken } from './cluster-token';
 import { fromCallStatus } from './errors';
 import { serviceDefinition, type AnyMethod, type ServiceName } from './service-definitions';
 
 export interface ClientSettings {
   /** Undefined in an open cluster. */
-  readonly clusterToken: string | undefined;
+  readonly clusterToken: ClusterToken | undefined;
 }
 
 export type HubClient = GrpcClient<HubService>;
@@ -44,7 +44,7 @@ class Caller {
 
   constructor(
     private readonly address: string,
-    private readonly metadata: Metadata,
+    private readonly metadata: () => Metadata,
   ) {
     this.client = new Client(address, credentials.createInsecure(), CLIENT_OPTIONS);
   }
@@ -68,7 +68,7 @@ class Caller {
       path,
       requestSerialize,
       responseDeserialize,
-      this.metadata,
+      this.metadata(),
       grpcOptions(options),
     );
     return this.opened(new DuplexCall(call, this.address, options));
@@ -84,7 +84,7 @@ class Caller {
       requestSerialize,
       responseDeserialize,
       request,
-      this.metadata,
+      this.metadata(),
       grpcOptions(options),
     );
     return this.opened(new ReadingCall(call, this.address, options.signal));
@@ -108,7 +108,7 @@ class Caller {
         requestSerialize,
         responseDeserialize,
         request,
-        this.metadata,
+        this.metadata(),
         grpcOptions(options),
         (error, response) => {
           this.openCalls.delete(open);

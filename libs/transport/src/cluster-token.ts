@@ -4,27 +4,39 @@ import { PangalacticError } from '@pangalactic/contracts';
 import { toServiceError } from './errors';
 
 const AUTHORIZATION = 'authorization';
-/** Probes of kubelet carry no token. */
-const OPEN_PATHS = '/grpc.health.v1.Health/';
 
-/** Metadata of every call of a client. */
-export function clusterTokenMetadata(clusterToken: string | undefined): Metadata {
-  const metadata = new Metadata();
-  if (clusterToken) metadata.set(AUTHORIZATION, `Bearer ${clusterToken}`);
-  return metadata;
+/**
+ * A token, or a source that is asked at every call, so that tokens can be replaced while processes run: the first one is
+ * sent, all of them are accepted. An empty token, like undefined, is an open cluster.
+ */
+export type ClusterToken = string | (() => readonly string[]);
+
+/** Metadata of every call of a client, as it is at the time of the call. */
+export function clusterTokenMetadata(clusterToken: ClusterToken | undefined): () => Metadata {
+  let metadata = new Metadata();
+  let sent: string | undefined;
+  return () => {
+    const [token] = tokensOf(clusterToken ?? '');
+    if (token && token !== sent) {
+      metadata = new Metadata();
+      metadata.set(AUTHORIZATION, `Bearer ${token}`);
+      sent = token;
+    }
+    return metadata;
+  };
 }
 
-/** Refuses each call, of any shape, that does not carry the token, before its handler hears of it. */
-export function clusterTokenInterceptor(clusterToken: string): ServerInterceptor {
-  const expected = digest(`Bearer ${clusterToken}`);
+/** Refuses each call, of any shape and service, that carries none of the tokens, before its handler hears of it. */
+export function clusterTokenInterceptor(clusterToken: ClusterToken): ServerInterceptor {
   const accepts = (metadata: Metadata) => {
-    const given = metadata.get(AUTHORIZATION)[0];
-    return typeof given === 'string' && timingSafeEqual(digest(given), expected);
+    const given = digest(String(metadata.get(AUTHORIZATION)[0] ?? ''));
+    // Every token is compared, so that the time tells nothing about which one it was.
+    const matches = tokensOf(clusterToken).map((token) => timingSafeEqual(given, digest(`Bearer ${token}`)));
+    return matches.includes(true);
   };
-  return (method, call) =>
+  return (_method, call) =>
     new ServerInterceptingCall(call, {
       start(next) {
-        if (method.path.startsWith(OPEN_PATHS)) return next();
         const listener = new ServerListenerBuilder().withOnReceiveMetadata((metadata, proceed) => {
           if (accepts(metadata)) proceed(metadata);
           else call.sendStatus(refusal(metadata));
@@ -32,6 +44,10 @@ export function clusterTokenInterceptor(clusterToken: string): ServerInterceptor
         next(listener.build());
       },
     });
+}
+
+function tokensOf(clusterToken: ClusterToken): readonly string[] {
+  return typeof clusterToken === 'string' ? [clusterToken] : clusterToken();
 }
 
 function refusal(metadata: Metadata) {

@@ -18,6 +18,7 @@ import type {
   ReadModelHeaderResponse,
 } from '@pangalactic/contracts';
 import type { Observable } from 'rxjs';
+import type { ClusterToken } from './cluster-token';
 import { GrpcErrorFilter } from './grpc-error.filter';
 import { GrpcServerHandle, grpcServerOptions } from './grpc-server';
 
@@ -70,7 +71,7 @@ export interface SpecServer {
 }
 
 /** A real Nest gRPC server on a unix socket. */
-export async function startSpecServer(handlers: Partial<Handlers>, clusterToken?: string): Promise<SpecServer> {
+export async function startSpecServer(handlers: Partial<Handlers>, clusterToken?: ClusterToken): Promise<SpecServer> {
   const folder = mkdtempSync(join(tmpdir(), 'transport-'));
   const path = join(folder, 'server.sock');
   const handle = new GrpcServerHandle();

@@ -3,7 +3,7 @@ import { Transport, type GrpcOptions } from '@nestjs/microservices';
 import { PROTO_PACKAGE } from '@pangalactic/contracts';
 import { HealthImplementation } from 'grpc-health-check';
 import { SERVER_OPTIONS } from './channel-options';
-import { clusterTokenInterceptor } from './cluster-token';
+import { clusterTokenInterceptor, type ClusterToken } from './cluster-token';
 import { serviceDefinition, type ServiceName } from './service-definitions';
 
 export interface GrpcServerSettings {
@@ -11,7 +11,7 @@ export interface GrpcServerSettings {
   readonly bindAddress: string;
   readonly services: readonly ServiceName[];
   /** Undefined leaves the server open. */
-  readonly clusterToken: string | undefined;
+  readonly clusterToken: ClusterToken | undefined;
 }
 
 /** The running grpc-js server behind Nest: its health status and its emergency stop. */

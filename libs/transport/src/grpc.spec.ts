@@ -7,6 +7,7 @@ import { PangalacticError, type GetClusterResponse } from '@pangalactic/contract
 import { afterEach, describe, expect, it } from 'vitest';
 import { MAX_MESSAGE_BYTES } from './channel-options';
 import { connectHub, connectNode } from './client';
+import type { ClusterToken } from './cluster-token';
 import { GrpcServerHandle, grpcServerOptions } from './grpc-server';
 import { handleDuplex } from './handle-duplex';
 import { isAnswering, isServing } from './health-client';
@@ -22,7 +23,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-async function start(handlers: Partial<Handlers>, token?: string): Promise<SpecServer> {
+async function start(handlers: Partial<Handlers>, token?: ClusterToken): Promise<SpecServer> {
   const server = await startSpecServer(handlers, token);
   closers.push(() => server.close());
   return server;
@@ -33,8 +34,9 @@ function closed<Connection extends { close(): void }>(client: Connection): Conne
   return client;
 }
 
-const hub = (address: string, clusterToken?: string) => closed(connectHub(address, { clusterToken }));
-const node = (address: string, clusterToken?: string) => closed(connectNode(address, { clusterToken }));
+const within = (deadlineMs: number, clusterToken?: ClusterToken) => ({ deadlineMs, clusterToken });
+const hub = (address: string, clusterToken?: ClusterToken) => closed(connectHub(address, { clusterToken }));
+const node = (address: string, clusterToken?: ClusterToken) => closed(connectNode(address, { clusterToken }));
 
 describe('unary calls', () => {
   it('answer', async () => {
@@ -141,7 +143,7 @@ describe('the cluster token', () => {
     },
   });
 
-  const attempts = (address: string, token?: string): (() => Promise<unknown>)[] => [
+  const attempts = (address: string, token?: ClusterToken): (() => Promise<unknown>)[] => [
     () => hub(address, token).getCluster({}, DEADLINE),
     () => node(address, token).readModelHeader({ fingerprint: 'f' }, DEADLINE).next(),
     async () => {
@@ -170,12 +172,36 @@ describe('the cluster token', () => {
     expect(calls).toEqual(['unary', 'server stream', 'duplex']);
   });
 
-  it('is not demanded of health probes', async () => {
+  it('can be replaced without a gap: several are accepted, the first is sent, and a stale one is refused', async () => {
+    let served = ['old'];
+    let sent = ['old'];
+    const { address } = await start(handlers([]), () => served);
+    const client = hub(address, () => sent);
+    const call = () => client.getCluster({}, DEADLINE);
+    await call();
+    served = ['old', 'new'];
+    await call();
+    sent = ['new', 'old'];
+    await call();
+    served = ['new'];
+    await call();
+    sent = ['old'];
+    await expect(call()).rejects.toMatchObject({ code: 'invalid_cluster_token' });
+    served = [];
+    await expect(call()).rejects.toMatchObject({ code: 'invalid_cluster_token' });
+  });
+
+  it('is demanded of health probes, too', async () => {
     const server = await start({}, 'secret');
-    expect(await isServing(server.address, 5_000)).toBe(false);
-    expect(await isAnswering(server.address, 5_000)).toBe(true);
     server.handle.setServing(true);
-    expect(await isServing(server.address, 5_000)).toBe(true);
+    for (const token of [undefined, 'wrong']) {
+      expect(await isServing(server.address, within(5_000, token))).toBe(false);
+      // Whatever it says, it is there.
+      expect(await isAnswering(server.address, within(5_000, token))).toBe(true);
+    }
+    expect(await isServing(server.address, within(5_000, 'secret'))).toBe(true);
+    server.handle.setServing(false);
+    expect(await isServing(server.address, within(5_000, 'secret'))).toBe(false);
   });
 });
 
@@ -189,12 +215,12 @@ describe('a process', () => {
     const silent = await listening(createServer());
     const http = await listening(createHttpServer((_request, response) => response.end('{}')));
     const started = performance.now();
-    expect(await isServing(silent, 200)).toBe(false);
+    expect(await isServing(silent, within(200))).toBe(false);
     expect(performance.now() - started).toBeLessThan(5_000);
-    expect(await isAnswering(silent, 200)).toBe(false);
-    expect(await isServing('127.0.0.1:1', 5_000)).toBe(false);
-    expect(await isAnswering('127.0.0.1:1', 5_000)).toBe(false);
-    expect(await isServing(http, 5_000)).toBe(false);
+    expect(await isAnswering(silent, within(200))).toBe(false);
+    expect(await isServing('127.0.0.1:1', within(5_000))).toBe(false);
+    expect(await isAnswering('127.0.0.1:1', within(5_000))).toBe(false);
+    expect(await isServing(http, within(5_000))).toBe(false);
   });
 });
 

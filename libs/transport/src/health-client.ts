@@ -1,11 +1,17 @@
-import { Client, credentials, Metadata, status as Status, type MethodDefinition } from '@grpc/grpc-js';
+import { Client, credentials, status as Status, type MethodDefinition } from '@grpc/grpc-js';
 import { service } from 'grpc-health-check';
 import { CLIENT_OPTIONS } from './channel-options';
+import { clusterTokenMetadata, type ClusterToken } from './cluster-token';
 
 const CHECK = service['Check'] as MethodDefinition<{ service: string }, { status: string }>;
 
 /** What the transport says of a peer from which nothing came back. */
 const SILENCE: ReadonlySet<Status> = new Set([Status.UNAVAILABLE, Status.DEADLINE_EXCEEDED]);
+
+export interface HealthCheckOptions {
+  readonly deadlineMs: number;
+  readonly clusterToken: ClusterToken | undefined;
+}
 
 interface HealthAnswer {
   readonly failure: Status | undefined;
@@ -14,20 +20,20 @@ interface HealthAnswer {
 
 /**
  * Whether the process at that address takes work: it answers in time, and with SERVING. Asks the standard health service
- * (grpc.health.v1), which needs no cluster token. Never rejects.
+ * (grpc.health.v1). Never rejects.
  */
-export async function isServing(address: string, deadlineMs: number): Promise<boolean> {
-  const { status } = await checkHealth(address, deadlineMs);
+export async function isServing(address: string, options: HealthCheckOptions): Promise<boolean> {
+  const { status } = await checkHealth(address, options);
   return status === 'SERVING';
 }
 
 /** Whether the process at that address runs: it answers in time, whatever it says. Never rejects. */
-export async function isAnswering(address: string, deadlineMs: number): Promise<boolean> {
-  const { failure } = await checkHealth(address, deadlineMs);
+export async function isAnswering(address: string, options: HealthCheckOptions): Promise<boolean> {
+  const { failure } = await checkHealth(address, options);
   return failure === undefined || !SILENCE.has(failure);
 }
 
-async function checkHealth(address: string, deadlineMs: number): Promise<HealthAnswer> {
+async function checkHealth(address: string, { deadlineMs, clusterToken }: HealthCheckOptions): Promise<HealthAnswer> {
   const client = new Client(address, credentials.createInsecure(), CLIENT_OPTIONS);
   try {
     return await new Promise<HealthAnswer>((resolve) => {
@@ -36,7 +42,7 @@ async function checkHealth(address: string, deadlineMs: number): Promise<HealthA
         CHECK.requestSerialize,
         CHECK.responseDeserialize,
         { service: '' },
-        new Metadata(),
+        clusterTokenMetadata(clusterToken)(),
         { deadline: Date.now() + deadlineMs },
         (error, response) => resolve({ failure: error?.code, status: response?.status }),
       );

@@ -4,6 +4,7 @@ export * from './backoff';
 export * from './call-types';
 export { MAX_MESSAGE_BYTES } from './channel-options';
 export * from './client';
+export type { ClusterToken } from './cluster-token';
 export { ERROR_CODE_KEY, RETRY_AFTER_KEY, toServiceError } from './errors';
 export * from './grpc-error.filter';
 export * from './grpc-server';

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { ShardState, type GetClusterResponse, type HopRequest, type NodeSessionRequest } from '@pangalactic/contracts';
+import {
+  PROTO_PACKAGE,
+  ShardState,
+  type GetClusterResponse,
+  type HopRequest,
+  type NodeSessionRequest,
+} from '@pangalactic/contracts';
+import { GRPC_SERVICES } from '@pangalactic/testing';
 import { serviceDefinition, type AnyMethod, type ServiceName } from './service-definitions';
 
 function codec(service: ServiceName, method: string): AnyMethod {
@@ -17,6 +24,11 @@ const cluster = (message: object) =>
   clusterCodec.responseDeserialize(clusterCodec.responseSerialize(message)) as GetClusterResponse;
 
 describe('the codec', () => {
+  it('knows every service of the proto files', () => {
+    const proto = [...GRPC_SERVICES.keys()].filter((name) => name.startsWith(`${PROTO_PACKAGE}.`));
+    expect(proto).toEqual(['pangalactic.v1.HubService', 'pangalactic.v1.NodeService']);
+  });
+
   it('knows every method with its shape', () => {
     const shapes = (name: ServiceName) =>
       Object.values(serviceDefinition(name)).map(({ path, requestStream, responseStream }) => [
@@ -30,6 +42,7 @@ describe('the codec', () => {
       ['/pangalactic.v1.HubService/GetCluster', false, false],
       ['/pangalactic.v1.HubService/SetNodeDrained', false, false],
       ['/pangalactic.v1.HubService/ExplainPlan', false, false],
+      ['/pangalactic.v1.HubService/LeasePermits', false, false],
     ]);
     expect(shapes('NodeService')).toEqual([
       ['/pangalactic.v1.NodeService/Generate', false, true],

@@ -41,7 +41,7 @@ export class NodeClients implements OnModuleInit, OnApplicationShutdown {
   borrow(address: string): NodeClientLease {
     let pooled = this.pool.get(address);
     if (!pooled) {
-      pooled = { client: connectNode(address, { clusterToken: this.config.clusterToken ?? '' }), users: 0 };
+      pooled = { client: connectNode(address, { clusterToken: this.config.clusterToken }), users: 0 };
       this.pool.set(address, pooled);
     }
     const lent = pooled;

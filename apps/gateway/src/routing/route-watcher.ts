@@ -23,7 +23,7 @@ export class RouteWatcher implements OnApplicationBootstrap, OnApplicationShutdo
     private readonly directory: RouteDirectory,
     @Inject(GATEWAY_CONFIG) config: GatewayConfig,
   ) {
-    this.hub = connectHub(formatAddress(config.hubAddress), { clusterToken: config.clusterToken ?? '' });
+    this.hub = connectHub(formatAddress(config.hubAddress), { clusterToken: config.clusterToken });
   }
 
   onApplicationBootstrap(): void {

@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import { HUB_CONFIG, type HubConfig } from '@pangalactic/config';
 import { isServing } from '@pangalactic/transport';
 
 const PROBE_DEADLINE_MS = 1_000;
@@ -7,9 +8,11 @@ const PROBE_DEADLINE_MS = 1_000;
 /** Asks a node itself, when its session says nothing about it any more. */
 @Injectable()
 export class NodeProbe {
+  constructor(@Inject(HUB_CONFIG) private readonly config: HubConfig) {}
+
   /** False for a node that drains, too: it takes no more work. */
   isServing(address: string): Promise<boolean> {
-    return isServing(address, PROBE_DEADLINE_MS);
+    return isServing(address, { deadlineMs: PROBE_DEADLINE_MS, clusterToken: this.config.clusterToken });
   }
 
   /** Whether the machine says that nobody listens there: unlike silence, that is no matter of the network. */

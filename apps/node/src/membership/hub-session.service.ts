@@ -196,7 +196,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
   }
 
   private connect(address: string): HubClient {
-    return connectHub(address, { clusterToken: this.config.clusterToken ?? '' });
+    return connectHub(address, { clusterToken: this.config.clusterToken });
   }
 
   private async explain(error: unknown): Promise<void> {

@@ -8,7 +8,14 @@ import {
   type ResultsResponse,
   toPangalacticError,
 } from '@pangalactic/contracts';
-import { activationCodec, Backoff, connectNode, type NodeClient, type ServerStream } from '@pangalactic/transport';
+import {
+  activationCodec,
+  Backoff,
+  type ClusterToken,
+  connectNode,
+  type NodeClient,
+  type ServerStream,
+} from '@pangalactic/transport';
 import { HopSender } from './hop-sender';
 import { probeLink } from './link-probe';
 import { LoadPatience } from './load-patience';
@@ -32,7 +39,7 @@ export interface NeighbourOptions {
   readonly spec: PipelineSpec;
   /** The stage that is dialled. */
   readonly stage: number;
-  readonly clusterToken: string;
+  readonly clusterToken: ClusterToken | undefined;
   /** A neighbour that makes no progress for this long while it loads is given up. */
   readonly loadStallMs: number;
   /** A monotonic clock, in milliseconds. */

@@ -120,7 +120,7 @@ export class PipelineRegistry implements OnApplicationShutdown {
       assignment: stageAssignment(spec, stage, this.identity.id),
       findModel: (fingerprint) => this.inventory.locate(fingerprint),
       provider: this.provider,
-      clusterToken: this.config.clusterToken ?? '',
+      clusterToken: this.config.clusterToken,
       loadStallMs: LOAD_STALL_MS,
       queueLimit: QUEUE_LIMIT,
       stepDeadline: this.stepDeadline,

@@ -17,7 +17,7 @@ import {
   stepsInFlightLimit,
 } from '@pangalactic/inference';
 import type { ModelDescription } from '@pangalactic/models';
-import type { Duplex } from '@pangalactic/transport';
+import type { ClusterToken, Duplex } from '@pangalactic/transport';
 import type { LocatedModel } from '../models/model-inventory.service';
 import { feedStage } from './feed-stage';
 import type { HopReceiver } from './hop-receiver';
@@ -38,7 +38,7 @@ export interface PipelineOptions {
   readonly assignment: StageAssignment;
   readonly findModel: (fingerprint: string) => Promise<LocatedModel>;
   readonly provider: InferenceProvider;
-  readonly clusterToken: string;
+  readonly clusterToken: ClusterToken | undefined;
   /** See NeighbourOptions. */
   readonly loadStallMs: number;
   /** Sequences that may wait at the head for a slot. */

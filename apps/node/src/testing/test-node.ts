@@ -38,7 +38,7 @@ export class TestNode {
     readonly id: string,
     private readonly directory: string,
   ) {
-    this.client = connectNode(this.address, { clusterToken: config.clusterToken ?? '' });
+    this.client = connectNode(this.address, { clusterToken: config.clusterToken });
   }
 
   static async start(options: TestNodeOptions): Promise<TestNode> {

@@ -1,3 +1,4 @@
+import { loadCliConfig } from '@pangalactic/config';
 import type { GetClusterResponse, PipelineView } from '@pangalactic/contracts';
 import { connectHub, type HubClient } from '@pangalactic/transport';
 import { AppProcess, describeExit, type AppProcessSpec, type ProcessExit } from '../processes/app-process';
@@ -42,7 +43,7 @@ export class LocalCluster {
   private readonly hub: HubClient;
 
   constructor(readonly layout: ClusterLayout) {
-    this.hub = connectHub(layout.hubAddress, { clusterToken: layout.hub.env.PANGALACTIC_CLUSTER_TOKEN ?? '' });
+    this.hub = connectHub(layout.hubAddress, loadCliConfig(layout.hub.env));
     this.specs = new Map([layout.hub, ...layout.nodes, layout.gateway].map((spec) => [spec.name, spec]));
   }
 

@@ -301,6 +301,52 @@ export interface LeftOutNode {
   reason: string;
 }
 
+export interface LeasePermitsRequest {
+  /** Of this process. The hub counts the gateways that it hears, also without demands. */
+  gatewayId: string;
+  /** Of the last answer, 0 before the first: demands for another term are ignored. */
+  term: number;
+  demands: PermitDemand[];
+}
+
+export interface PermitDemand {
+  /** A digest of the API key or of the address; never the key. */
+  caller: string;
+  /** Requests per minute. */
+  limitPerMinute: number;
+  /** Requests admitted that the hub has not acknowledged yet, of the last minute. */
+  uses: PermitUse[];
+  /** Permits of earlier leases that are left; the others are used or given back. */
+  held: number;
+  /** Requests that wait for a permit. */
+  waiting: number;
+  /** Permits wanted in advance. */
+  spare: number;
+}
+
+export interface PermitUse {
+  ageMs: number;
+  count: number;
+}
+
+export interface LeasePermitsResponse {
+  term: number;
+  /** How many are heard, this one included: its share of a limit while no hub can be asked. */
+  gateways: number;
+  /** The hub has just begun to lead and grants nothing yet. */
+  recovering: boolean;
+  /** One per demand, in their order; none when the demands were for another term. */
+  grants: PermitGrant[];
+}
+
+export interface PermitGrant {
+  granted: number;
+  /** What is left for everyone. */
+  available: number;
+  /** When nothing is left: until something is. */
+  retryAfterMs: number;
+}
+
 /** The control plane. The hub assigns and routes; no token ever passes through it. */
 export interface HubService {
   /** One session per node for as long as it lives. The first message is Register, then heartbeats and shard statuses. */
@@ -312,4 +358,6 @@ export interface HubService {
   setNodeDrained(request: SetNodeDrainedRequest): Promise<SetNodeDrainedResponse>;
   /** What the planner would do for each deployment if it began afresh, and what it did; changes nothing. */
   explainPlan(request: ExplainPlanRequest): Promise<ExplainPlanResponse>;
+  /** Permits to admit requests of rate-limited callers, so that a limit holds over all gateways together. */
+  leasePermits(request: LeasePermitsRequest): Promise<LeasePermitsResponse>;
 }

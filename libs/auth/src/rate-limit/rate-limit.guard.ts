@@ -2,11 +2,12 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { CanActivate, ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { PangalacticError } from '@pangalactic/contracts';
-import { AUTH_OPTIONS } from './auth-options';
-import type { AuthOptions } from './auth-options';
-import { requestOf, setHeader } from './http-exchange';
-import { isPublic } from './public.decorator';
-import { RateLimiter } from './rate-limiter';
+import { AUTH_OPTIONS } from '../auth-options';
+import type { AuthOptions } from '../auth-options';
+import { requestOf, setHeader } from '../http-exchange';
+import { isPublic } from '../public.decorator';
+import { RATE_LIMITER } from './rate-limiter';
+import type { RateLimiter } from './rate-limiter';
 
 /**
  * Limits the requests per minute of each API key, or of each client address where no key is asked for (a token that
@@ -14,21 +15,18 @@ import { RateLimiter } from './rate-limiter';
  */
 @Injectable()
 export class RateLimitGuard implements CanActivate {
-  private readonly limiter: RateLimiter;
-
   constructor(
     @Inject(AUTH_OPTIONS) private readonly options: AuthOptions,
+    @Inject(RATE_LIMITER) private readonly limiter: RateLimiter,
     private readonly reflector: Reflector,
-  ) {
-    this.limiter = new RateLimiter(options.rateLimitPerMinute);
-  }
+  ) {}
 
-  canActivate(context: ExecutionContext): boolean {
+  async canActivate(context: ExecutionContext): Promise<boolean> {
     const limit = this.options.rateLimitPerMinute;
     if (context.getType() !== 'http' || limit === 0 || isPublic(context, this.reflector)) return true;
     const { apiKeyId, ip } = requestOf(context);
     const caller = apiKeyId === undefined ? `address ${ip}` : `key ${apiKeyId}`;
-    const { admitted, remaining, retryAfterMs, resetAfterMs } = this.limiter.take(caller, performance.now());
+    const { admitted, remaining, retryAfterMs, resetAfterMs } = await this.limiter.take(caller);
     setHeader(context, 'x-ratelimit-limit-requests', limit);
     setHeader(context, 'x-ratelimit-remaining-requests', remaining);
     setHeader(context, 'x-ratelimit-reset-requests', formatDuration(resetAfterMs));
