@@ -1,5 +1,6 @@
 import type { GgufHeader, GgufValue } from '@pangalactic/models';
-import { TokenKind } from './vocabulary';
+import { runToEnd } from './steps';
+import { TokenKind, Vocabulary } from './vocabulary';
 
 type Piece = readonly [text: string, kind?: TokenKind, score?: number];
 
@@ -36,4 +37,8 @@ export function vocabularyHeader(
 
 function byteText(byte: number): string {
   return `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`;
+}
+
+export function readVocabulary(header: GgufHeader): Vocabulary {
+  return runToEnd(Vocabulary.read(header));
 }

@@ -1,7 +1,6 @@
 import { Template } from '@huggingface/jinja';
 import { PangalacticError } from '@pangalactic/contracts';
-import { type GgufHeader, MetadataReader } from '@pangalactic/models';
-import { readTokenId } from './vocabulary-metadata';
+import { type GgufHeader, MetadataReader, readTokenId } from '@pangalactic/models';
 
 export interface ChatMessage {
   readonly role: string;

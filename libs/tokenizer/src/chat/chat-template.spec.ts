@@ -3,7 +3,7 @@ import { PangalacticError, repositoryRoot } from '@pangalactic/contracts';
 import { readGgufHeader } from '@pangalactic/models';
 import { describe, expect, it } from 'vitest';
 import { type ChatMessage, ChatTemplate } from './chat-template';
-import { vocabularyHeader } from './vocabulary.fixture';
+import { vocabularyHeader } from '../vocabulary.fixture';
 
 const templateOf = (source: string) =>
   ChatTemplate.fromGguf(vocabularyHeader([], { metadata: { 'tokenizer.chat_template': source } }));

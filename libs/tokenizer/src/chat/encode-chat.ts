@@ -1,7 +1,7 @@
 import type { ChatMessage, ChatTemplate } from './chat-template';
 import { ContentGuard } from './content-guard';
-import type { ModelTokenizer } from './model-tokenizer';
-import type { Steps } from './steps';
+import type { ModelTokenizer } from '../model-tokenizer';
+import type { Steps } from '../steps';
 
 /**
  * The prompt that asks for the assistant's next turn. The template's markers become control tokens; the same text written
