@@ -22,28 +22,19 @@ const CASED_WORD = [
  * llama.cpp's (llama-vocab.cpp, unicode.cpp), which differ from the models' own tokenizer.json in details.
  */
 export const PRE_TOKENIZER_PATTERNS: Readonly<Record<PreTokenizer, readonly RegExp[]>> = {
-  'default': [
+  default: [
     pattern(String.raw`[\p{P}$+<=>^~|]+`),
     GPT_2,
     pattern(String.raw`\p{N}+`),
     pattern(String.raw`[0-9][0-9][0-9]`),
   ],
-  'gpt2': [GPT_2],
-  'llama3': [
-    pattern(CONTRACTION, WORD, String.raw`\p{N}{1,3}`, String.raw`${SYMBOLS}[\r\n]*`, LINE_ENDS, SPACES),
-  ],
-  'qwen2': [pattern(CONTRACTION, WORD, String.raw`\p{N}`, String.raw`${SYMBOLS}[\r\n]*`, LINE_ENDS, SPACES)],
-  'smollm': [NUMBER, GPT_2],
-  'tekken': [pattern(...CASED_WORD, String.raw`\p{N}`, String.raw`${SYMBOLS}[\r\n/]*`, LINE_ENDS, SPACES)],
+  gpt2: [GPT_2],
+  llama3: [pattern(CONTRACTION, WORD, String.raw`\p{N}{1,3}`, String.raw`${SYMBOLS}[\r\n]*`, LINE_ENDS, SPACES)],
+  qwen2: [pattern(CONTRACTION, WORD, String.raw`\p{N}`, String.raw`${SYMBOLS}[\r\n]*`, LINE_ENDS, SPACES)],
+  smollm: [NUMBER, GPT_2],
+  tekken: [pattern(...CASED_WORD, String.raw`\p{N}`, String.raw`${SYMBOLS}[\r\n/]*`, LINE_ENDS, SPACES)],
   'seed-coder': [
-    pattern(
-      CONTRACTION,
-      WORD,
-      String.raw`\p{N}`,
-      String.raw` ?[^${SPACE}\p{L}\p{N}\r\n]+`,
-      LINE_ENDS,
-      SPACES,
-    ),
+    pattern(CONTRACTION, WORD, String.raw`\p{N}`, String.raw` ?[^${SPACE}\p{L}\p{N}\r\n]+`, LINE_ENDS, SPACES),
   ],
 };
 
