@@ -12,9 +12,8 @@ for (let byte = 0; byte < 256; byte++) {
   BYTE_OF_CODE.set(code, byte);
 }
 
-/** One UTF-16 unit for each byte of the text's UTF-8. */
-export function spellBytes(text: string): string {
-  const bytes = Buffer.from(text, 'utf8');
+/** One UTF-16 unit for each byte. */
+export function spellBytes(bytes: Uint8Array): string {
   const codes = new Uint16Array(bytes.length);
   for (let index = 0; index < bytes.length; index++) codes[index] = CODE_OF_BYTE[bytes[index]!]!;
   return Buffer.from(codes.buffer).toString('utf16le');

@@ -48,7 +48,7 @@ export class ByteLevelBpeCodec implements TextCodec {
     for (const word of splitWords(text, PRE_TOKENIZER_PATTERNS[this.model.preTokenizer])) {
       let wordIds = known.get(word);
       if (!wordIds) {
-        wordIds = yield* this.encodeWord(spellBytes(word));
+        wordIds = yield* this.encodeWord(spellBytes(Buffer.from(word, 'utf8')));
         if (word.length <= LONGEST_REMEMBERED_WORD) known.set(word, wordIds);
       }
       for (const id of wordIds) ids.push(id);
