@@ -35,7 +35,7 @@ describe('encoding in steps', () => {
         characters / 512,
       );
       const messages = [{ role: 'user', content: text }];
-      expect(countSteps(encodeChat(tokenizer, template, messages))).toBeGreaterThan(characters / 512);
+      expect(countSteps(encodeChat(tokenizer, template, { messages }))).toBeGreaterThan(characters / 512);
     },
   );
 
@@ -45,9 +45,9 @@ describe('encoding in steps', () => {
       seen.push(rendered);
       throw new Error('too long');
     };
-    expect(() => runToEnd(encodeChat(tokenizer, template, [{ role: 'user', content: 'Hi' }], refuse))).toThrow(
-      'too long',
-    );
+    expect(() =>
+      runToEnd(encodeChat(tokenizer, template, { messages: [{ role: 'user', content: 'Hi' }] }, refuse)),
+    ).toThrow('too long');
     expect(seen).toEqual(['<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n']);
   });
 });
