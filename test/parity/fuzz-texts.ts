@@ -18,8 +18,60 @@ const PARTS: readonly string[] = [
   ],
 ];
 
+/** Parts that are cut into words in one way or another. */
+const WORD_PARTS: readonly string[] = [
+  ...[
+    "I'm",
+    "you'RE",
+    " we've",
+    "'S",
+    "'Ll",
+    "it's",
+    "'d",
+    "don't",
+    "'",
+    "''",
+    "'TL",
+    "'Te",
+    "'TT",
+    "'Td",
+    "'Tm",
+    "'Dl",
+    "'MM",
+    "'Dam",
+    "'REal",
+    "'LLama",
+  ],
+  ...['little', ' little', 'there', ' there', 'HELLO', ' camelCaseWord', 'ABCdef', 'ÀÉÎõü', 'Straße', 'Ǆǅǆ'],
+  ...['1', '22', '333', '4444', ' 5', '١٢٣', '½²', 'Ⅷ', '1.5', '-7', '0x1F'],
+  ...[
+    '   \n\n  x',
+    '\n\n\n',
+    '\t\t',
+    ' \r\n',
+    '\u0085',
+    '\u2028',
+    '      ',
+    '\ufeff x',
+    '\u180e',
+    '!\ufeff!',
+    '!\u0085!',
+    '  \u0085\u0085a',
+  ],
+  ...['!!!', '...', '$+<=>^~|`', '(a)', '//', '/\n', '—', '¿?', '«»', '漢字かな交じり文', '、。', '한국', '👍🏽👍🏽'],
+  ...['<think>', '</think>', '<|endoftext|>', '<|fim_prefix|>', '<|file_sep|>', '[/INST]', '日本語と漢字'],
+];
+/** Letters and digits of Unicode 16 and 17, and their blocks: llama.cpp's tables are older than those of Node 20. */
+const NEW_LETTERS =
+  /[\u088f\u0c5c\u0cdc\u1c89\u1c8a\ua7cb-\ua7f1\u{10500}-\u{1cfff}\u{1e5d0}-\u{1e6ff}\u{2b73a}-\u{2b73f}\u{2cea2}-\u{2cead}\u{323b0}-\u{33479}]/gu;
+
+/** Texts that tell pre-tokenisers apart. */
+export function fuzzWordTexts(count: number, seed: number): string[] {
+  return fuzzTexts(count, seed, [...PARTS, ...WORD_PARTS]).map((text) => text.replace(NEW_LETTERS, ''));
+}
+
 /** The same texts on every machine and in every run. */
-export function fuzzTexts(count: number, seed: number): string[] {
+export function fuzzTexts(count: number, seed: number, parts = PARTS): string[] {
   const random = mulberry32(seed);
   const below = (limit: number) => Math.floor(random() * limit);
   const piece = (): string => {
@@ -31,7 +83,7 @@ export function fuzzTexts(count: number, seed: number): string[] {
       case 2:
         return String.fromCodePoint(below(0x110000));
       default:
-        return PARTS[below(PARTS.length)]!;
+        return parts[below(parts.length)]!;
     }
   };
   return Array.from({ length: count }, () => Array.from({ length: below(14) }, piece).join(''));

@@ -14,7 +14,9 @@ async function storyPrompts(): Promise<number[][]> {
   const { header } = await readGgufHeader(join(repositoryRoot(), 'models/pangalactic-nano.gguf'));
   const [tokenizer, template] = [ModelTokenizer.fromGguf(header), ChatTemplate.fromGguf(header)];
   return STORIES.map((subject) =>
-    runToEnd(encodeChat(tokenizer, template, [{ role: 'user', content: `Tell me a story about a ${subject}.` }])),
+    runToEnd(
+      encodeChat(tokenizer, template, { messages: [{ role: 'user', content: `Tell me a story about a ${subject}.` }] }),
+    ),
   );
 }
 

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { repositoryRoot } from '@pangalactic/contracts';
-import { readGgufHeader } from '@pangalactic/models';
+import { PRE_TOKENIZER_NAMES, readGgufHeader } from '@pangalactic/models';
 import {
   bool,
   float32,
@@ -17,13 +17,17 @@ import {
 } from '@pangalactic/testing';
 import { ModelTokenizer } from '@pangalactic/tokenizer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fuzzTexts } from './fuzz-texts';
+import { byteLevelVocabulary } from './byte-level-vocabulary';
+import { fuzzTexts, fuzzWordTexts } from './fuzz-texts';
 
 const MODEL = join(repositoryRoot(), 'models/pangalactic-nano.gguf');
 /** llama.cpp's ids for the first of the texts, for platforms without it. Recorded anew by `vitest --update`. */
 const GOLDEN = join(repositoryRoot(), 'models/golden/tokenizer-fuzz.json');
 const GOLDEN_COUNT = 150;
 const TEXTS = fuzzTexts(2000, 20_260_928);
+const IS_NIGHTLY = process.env.PANGALACTIC_NIGHTLY === '1';
+/** Texts for each pre-tokeniser. */
+const WORD_TEXTS = fuzzWordTexts(IS_NIGHTLY ? 20_000 : 300, 20_261_126);
 
 const OPTIONS = [
   { addSpecial: true, parseSpecial: true },
@@ -35,8 +39,13 @@ async function tokenizerOf(path: string): Promise<ModelTokenizer> {
 }
 
 /** The texts that are tokenised differently, so that a failure shows them. */
-function differences(tokenizer: ModelTokenizer, expected: readonly number[][], options: (typeof OPTIONS)[number]) {
-  return TEXTS.slice(0, expected.length).flatMap((input, index) => {
+function differences(
+  tokenizer: ModelTokenizer,
+  expected: readonly number[][],
+  options: (typeof OPTIONS)[number],
+  inputs = TEXTS,
+) {
+  return inputs.slice(0, expected.length).flatMap((input, index) => {
     const ids = tokenizer.encode(input, options);
     return ids.join() === expected[index]!.join() ? [] : [{ input, ids, expected: expected[index] }];
   });
@@ -67,6 +76,21 @@ describe.runIf(peerAvailable())('tokenizer against llama.cpp', () => {
     const tokenizer = await tokenizerOf(path);
     expect(differences(tokenizer, expected, options)).toEqual([]);
     if (options.addSpecial) expect(expected.every(([first]) => first === tokenizer.bosId)).toBe(true);
+  });
+
+  it.each(PRE_TOKENIZER_NAMES)('gives equal ids with byte-level BPE: %s', async (name) => {
+    const path = join(directory, `${name}.gguf`);
+    await writeGguf(path, byteLevelVocabulary(name), []);
+    const tokenizer = await tokenizerOf(path);
+    for (const options of OPTIONS) {
+      const expected = await peer.tokenize(path, WORD_TEXTS, options);
+      expect(differences(tokenizer, expected, options, WORD_TEXTS)).toEqual([]);
+      if (!options.parseSpecial) {
+        expect(expected.map((ids) => tokenizer.decode(ids))).toEqual(
+          WORD_TEXTS.map((input) => Buffer.from(input).toString()),
+        );
+      }
+    }
   });
 
   it('still gives the recorded ids', async () => {

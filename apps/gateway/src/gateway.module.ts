@@ -9,7 +9,7 @@ import type { ReadinessCheck } from '@pangalactic/lifecycle';
 import { loggingModule, metricsModule } from '@pangalactic/observability';
 import { CLOCK, steadyClock } from './clock';
 import { GenerationService } from './generation/generation.service';
-import { SlicedWork } from './generation/sliced-work';
+import { SlicedWork } from './sliced-work';
 import { RouteReadiness } from './health/route-readiness';
 import { RequestTracker } from './http/request-tracker';
 import { GatewayMetrics } from './metrics/gateway-metrics';

@@ -2,6 +2,7 @@ import { loadGatewayConfig } from '@pangalactic/config';
 import { freePort } from '@pangalactic/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ModelCache } from '../src/models/model-cache';
+import { SlicedWork } from '../src/sliced-work';
 import { NodeClients } from '../src/models/node-clients';
 import { RouteDirectory } from '../src/routing/route-directory';
 import type { PipelineRoute } from '../src/routing/route-table';
@@ -19,7 +20,7 @@ describe('ModelCache', () => {
     cluster = await ScriptedCluster.start();
     clients = new NodeClients(new RouteDirectory(), loadGatewayConfig({}));
     now = 0;
-    cache = new ModelCache(clients, () => now);
+    cache = new ModelCache(clients, new SlicedWork(), () => now);
   });
   afterEach(async () => {
     clients.onApplicationShutdown();

@@ -1,11 +1,11 @@
-import type { GgufHeader } from '@pangalactic/models';
-import { encodeSentencePiece } from './sentencepiece-encoder';
+import { type GgufHeader, MetadataReader, tokenizerKind } from '@pangalactic/models';
+import { ByteLevelBpeCodec } from './byte-level-bpe/byte-level-bpe-codec';
+import { SentencePieceCodec } from './sentencepiece/sentencepiece-codec';
 import { type Fragment, SpecialTokens } from './special-tokens';
 import { runToEnd, type Steps } from './steps';
+import type { TextCodec } from './text-codec';
 import { TokenKind, Vocabulary } from './vocabulary';
 
-/** What SentencePiece writes for a space. */
-const ESCAPED_SPACE = '▁';
 const SPACE = 0x20;
 
 export interface EncodeOptions {
@@ -15,7 +15,7 @@ export interface EncodeOptions {
   readonly parseSpecial: boolean;
 }
 
-/** Text to token ids and back, equal to llama.cpp for SentencePiece models (`tokenizer.ggml.model` = `llama`). */
+/** Text to token ids and back, equal to llama.cpp for SentencePiece and byte-level BPE models. */
 export class ModelTokenizer {
   readonly vocabSize: number;
   readonly bosId: number | undefined;
@@ -23,7 +23,10 @@ export class ModelTokenizer {
   readonly controlTexts: readonly string[];
   private readonly specialTokens: SpecialTokens;
 
-  private constructor(private readonly vocabulary: Vocabulary) {
+  private constructor(
+    private readonly vocabulary: Vocabulary,
+    private readonly codec: TextCodec,
+  ) {
     this.vocabSize = vocabulary.size;
     this.bosId = vocabulary.bosId;
     this.specialTokens = new SpecialTokens(vocabulary);
@@ -32,7 +35,19 @@ export class ModelTokenizer {
 
   /** @throws PangalacticError `unsupported_tokenizer`, `corrupt_model_file` */
   static fromGguf(header: GgufHeader): ModelTokenizer {
-    return new ModelTokenizer(new Vocabulary(header));
+    return runToEnd(ModelTokenizer.read(header));
+  }
+
+  /** The same in steps: the largest vocabularies take a tenth of a second. */
+  static *read(header: GgufHeader): Steps<ModelTokenizer> {
+    const vocabulary = yield* Vocabulary.read(header);
+    const { algorithm } = tokenizerKind(new MetadataReader(header.metadata));
+    const codec =
+      algorithm === 'sentencepiece'
+        ? new SentencePieceCodec(header, vocabulary)
+        : yield* ByteLevelBpeCodec.read(header, vocabulary);
+    yield;
+    return new ModelTokenizer(vocabulary, codec);
   }
 
   /** A lower bound on the tokens of a text, known without encoding it. */
@@ -69,7 +84,7 @@ export class ModelTokenizer {
   /** Without the space that encoding put before the first word. Control tokens are no text; broken UTF-8 becomes U+FFFD. */
   decode(ids: readonly number[]): string {
     const pieces = ids.map((id) => this.tokenBytes(id));
-    const startsWithPrefix = this.vocabulary.addSpacePrefix && pieces[0]?.[0] === SPACE;
+    const startsWithPrefix = this.codec.addsSpace && pieces[0]?.[0] === SPACE;
     return Buffer.concat(pieces).toString('utf8', startsWithPrefix ? 1 : 0);
   }
 
@@ -77,11 +92,10 @@ export class ModelTokenizer {
   tokenBytes(id: number): Uint8Array {
     switch (this.vocabulary.kind(id)) {
       case TokenKind.Normal:
-        return Buffer.from(this.vocabulary.text(id).replaceAll(ESCAPED_SPACE, ' '), 'utf8');
+      case TokenKind.Byte:
+        return this.codec.bytes(id);
       case TokenKind.UserDefined:
         return Buffer.from(this.vocabulary.text(id), 'utf8');
-      case TokenKind.Byte:
-        return Uint8Array.of(this.vocabulary.byte(id));
       default:
         return new Uint8Array();
     }
@@ -101,17 +115,12 @@ export class ModelTokenizer {
 
   private *encodeFragments(fragments: readonly Fragment[]): Steps<number[]> {
     const ids: number[] = [];
-    let startsWord = this.vocabulary.addSpacePrefix;
+    let startsText = true;
     for (const fragment of fragments) {
-      if (typeof fragment === 'number') {
-        ids.push(fragment);
-        startsWord = this.vocabulary.addSpacePrefix;
-      } else {
-        const text = `${startsWord ? ' ' : ''}${fragment}`.replaceAll(' ', ESCAPED_SPACE);
-        for (const id of yield* encodeSentencePiece(text, this.vocabulary)) ids.push(id);
-        startsWord = false;
-        yield;
-      }
+      if (typeof fragment === 'number') ids.push(fragment);
+      else for (const id of yield* this.codec.encode(fragment, startsText)) ids.push(id);
+      startsText = typeof fragment === 'number';
+      yield;
     }
     return ids;
   }

@@ -6,8 +6,11 @@ export type Fragment = string | number;
 
 interface SpecialToken {
   readonly id: number;
+  readonly kind: TokenKind;
   readonly text: string;
 }
+
+const SPECIAL_KINDS: readonly TokenKind[] = [TokenKind.Control, TokenKind.Unknown, TokenKind.UserDefined];
 
 /** Finds the tokens that are cut out of a text before anything else is tokenised. */
 export class SpecialTokens {
@@ -17,16 +20,15 @@ export class SpecialTokens {
   private readonly all: readonly SpecialToken[];
 
   constructor(vocabulary: Vocabulary) {
-    const ofKind = (...kinds: TokenKind[]): SpecialToken[] =>
-      Array.from({ length: vocabulary.size }, (_, id) => id)
-        .filter((id) => kinds.includes(vocabulary.kind(id)))
-        .map((id) => ({ id, text: vocabulary.text(id) }))
-        // One token's text may be part of another's: the longer one counts, measured in bytes as llama.cpp does.
-        .sort((a, b) => Buffer.byteLength(b.text) - Buffer.byteLength(a.text));
-
-    this.controls = ofKind(TokenKind.Control, TokenKind.Unknown);
-    this.userDefined = ofKind(TokenKind.UserDefined);
-    this.all = ofKind(TokenKind.Control, TokenKind.Unknown, TokenKind.UserDefined);
+    const special: SpecialToken[] = [];
+    for (let id = 0; id < vocabulary.size; id++) {
+      const kind = vocabulary.kind(id);
+      if (SPECIAL_KINDS.includes(kind)) special.push({ id, kind, text: vocabulary.text(id) });
+    }
+    // One token's text may be part of another's: the longer one counts, measured in bytes as llama.cpp does.
+    this.all = special.sort((a, b) => Buffer.byteLength(b.text) - Buffer.byteLength(a.text));
+    this.controls = this.all.filter(({ kind }) => kind !== TokenKind.UserDefined);
+    this.userDefined = this.all.filter(({ kind }) => kind === TokenKind.UserDefined);
   }
 
   /** @param parseSpecial whether control tokens count, or only user-defined ones, which are text */

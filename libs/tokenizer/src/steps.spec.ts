@@ -3,8 +3,8 @@ import { repositoryRoot } from '@pangalactic/contracts';
 import { readGgufHeader } from '@pangalactic/models';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ChatTemplate } from './chat-template';
-import { encodeChat } from './encode-chat';
+import { ChatTemplate } from './chat/chat-template';
+import { encodeChat } from './chat/encode-chat';
 import { ModelTokenizer } from './model-tokenizer';
 import { runToEnd, type Steps } from './steps';
 import { vocabularyHeader } from './vocabulary.fixture';
@@ -35,7 +35,7 @@ describe('encoding in steps', () => {
         characters / 512,
       );
       const messages = [{ role: 'user', content: text }];
-      expect(countSteps(encodeChat(tokenizer, template, messages))).toBeGreaterThan(characters / 512);
+      expect(countSteps(encodeChat(tokenizer, template, { messages }))).toBeGreaterThan(characters / 512);
     },
   );
 
@@ -45,9 +45,9 @@ describe('encoding in steps', () => {
       seen.push(rendered);
       throw new Error('too long');
     };
-    expect(() => runToEnd(encodeChat(tokenizer, template, [{ role: 'user', content: 'Hi' }], refuse))).toThrow(
-      'too long',
-    );
+    expect(() =>
+      runToEnd(encodeChat(tokenizer, template, { messages: [{ role: 'user', content: 'Hi' }] }, refuse)),
+    ).toThrow('too long');
     expect(seen).toEqual(['<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n']);
   });
 });

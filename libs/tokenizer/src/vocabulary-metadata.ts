@@ -1,18 +1,5 @@
 import { PangalacticError } from '@pangalactic/contracts';
-import type { GgufHeader, MetadataReader } from '@pangalactic/models';
-
-/** What SentencePiece vocabularies mean when their metadata does not say. */
-const DEFAULT_IDS = { bos: 1, eos: 2, unknown: 0 };
-
-/** Converters write -1 for "none": an id outside the vocabulary counts as absent. */
-export function readTokenId(
-  metadata: MetadataReader,
-  name: keyof typeof DEFAULT_IDS,
-  vocabularySize: number,
-): number | undefined {
-  const candidates = [metadata.number(`tokenizer.ggml.${name}_token_id`), DEFAULT_IDS[name]];
-  return candidates.find((id) => id !== undefined && Number.isInteger(id) && id >= 0 && id < vocabularySize);
-}
+import type { GgufHeader } from '@pangalactic/models';
 
 /** A list with one number for each token. */
 export function readTokenNumbers(

@@ -1,5 +1,7 @@
 import type { GgufHeader, GgufValue } from '@pangalactic/models';
-import { TokenKind } from './vocabulary';
+import { spellBytes } from './byte-level-bpe/byte-alphabet';
+import { runToEnd } from './steps';
+import { TokenKind, Vocabulary } from './vocabulary';
 
 type Piece = readonly [text: string, kind?: TokenKind, score?: number];
 
@@ -24,6 +26,40 @@ export function vocabularyHeader(
     'tokenizer.ggml.add_bos_token': false,
     ...metadata,
   };
+  return headerOf(entries);
+}
+
+/**
+ * A header with a byte-level vocabulary: the 256 bytes, what the merges make, the special tokens (control where no kind is
+ * given), then other words.
+ *
+ * @param merges pairs of spellings, as in the file
+ */
+export function byteLevelHeader(
+  merges: readonly string[],
+  {
+    special = [['<s>'], ['</s>']],
+    words = [],
+    metadata = {},
+  }: { special?: readonly Piece[]; words?: readonly string[]; metadata?: Record<string, GgufValue> } = {},
+): GgufHeader {
+  const bytes = Array.from({ length: 256 }, (_, byte) => spellBytes(Buffer.of(byte)));
+  const made = merges.map((merge) => merge.replace(' ', ''));
+  const plain = [...new Set([...bytes, ...made, ...words])];
+  return headerOf({
+    'tokenizer.ggml.model': 'gpt2',
+    'tokenizer.ggml.pre': 'gpt-2',
+    'tokenizer.ggml.tokens': [...plain, ...special.map(([text]) => text)],
+    'tokenizer.ggml.token_type': [
+      ...plain.map(() => TokenKind.Normal),
+      ...special.map(([, kind]) => kind ?? TokenKind.Control),
+    ],
+    'tokenizer.ggml.merges': merges,
+    ...metadata,
+  });
+}
+
+function headerOf(entries: Record<string, GgufValue>): GgufHeader {
   return {
     version: 3,
     metadata: new Map(Object.entries(entries)),
@@ -36,4 +72,8 @@ export function vocabularyHeader(
 
 function byteText(byte: number): string {
   return `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`;
+}
+
+export function readVocabulary(header: GgufHeader): Vocabulary {
+  return runToEnd(Vocabulary.read(header));
 }

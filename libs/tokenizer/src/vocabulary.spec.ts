@@ -1,15 +1,17 @@
 import { PangalacticError } from '@pangalactic/contracts';
 import type { GgufValue } from '@pangalactic/models';
 import { describe, expect, it } from 'vitest';
-import { TokenKind, Vocabulary } from './vocabulary';
-import { vocabularyHeader } from './vocabulary.fixture';
+import { ModelTokenizer } from './model-tokenizer';
+import { SentencePieceVocabulary } from './sentencepiece/sentencepiece-vocabulary';
+import { TokenKind } from './vocabulary';
+import { readVocabulary, vocabularyHeader } from './vocabulary.fixture';
 
 function failureOf(metadata: Record<string, GgufValue | undefined>): PangalacticError {
   const header = vocabularyHeader([]);
   const changed = new Map([...header.metadata, ...Object.entries(metadata)]) as Map<string, GgufValue>;
   for (const [key, value] of Object.entries(metadata)) if (value === undefined) changed.delete(key);
   try {
-    new Vocabulary({ ...header, metadata: changed });
+    ModelTokenizer.fromGguf({ ...header, metadata: changed });
   } catch (error) {
     if (error instanceof PangalacticError) return error;
     throw error;
@@ -21,15 +23,15 @@ describe('Vocabulary', () => {
   it.each<[string, Record<string, GgufValue | undefined>, string, RegExp]>([
     [
       'another tokenizer',
-      { 'tokenizer.ggml.model': 'gpt2' },
+      { 'tokenizer.ggml.model': 'bert' },
       'unsupported_tokenizer',
-      /model is "gpt2": allowed: llama/,
+      /model is "bert": allowed: llama, gpt2/,
     ],
     [
       'no tokenizer',
       { 'tokenizer.ggml.model': undefined },
       'unsupported_tokenizer',
-      /model is missing: allowed: llama/,
+      /model is missing: allowed: llama, gpt2/,
     ],
     ['no tokens', { 'tokenizer.ggml.tokens': undefined }, 'corrupt_model_file', /tokens is missing or empty/],
     ['an empty list of tokens', { 'tokenizer.ggml.tokens': [] }, 'corrupt_model_file', /tokens is missing or empty/],
@@ -60,38 +62,34 @@ describe('Vocabulary', () => {
   });
 
   it('refuses two tokens with one text', () => {
-    expect(() => new Vocabulary(vocabularyHeader([['a'], ['a']]))).toThrow('token 4, "a", has the text of token 3');
+    expect(() => readVocabulary(vocabularyHeader([['a'], ['a']]))).toThrow('token 4, "a", has the text of token 3');
   });
 
   it('refuses a byte that is no byte', () => {
-    expect(() => new Vocabulary(vocabularyHeader([['<0xG0>', TokenKind.Byte]]))).toThrow('is no byte');
+    expect(() => ModelTokenizer.fromGguf(vocabularyHeader([['<0xG0>', TokenKind.Byte]]))).toThrow('is no byte');
   });
 
   it('refuses ids outside the vocabulary', () => {
-    const vocabulary = new Vocabulary(vocabularyHeader([]));
+    const vocabulary = readVocabulary(vocabularyHeader([]));
     for (const id of [-1, 259, 1.5, NaN]) expect(() => vocabulary.text(id)).toThrow('allowed: 0 to 258');
   });
 
   it('takes SentencePiece defaults where the metadata is silent', () => {
     const { metadata } = vocabularyHeader([]);
     const silent = new Map([...metadata].filter(([key]) => /\.(model|tokens|token_type)$/.test(key)));
-    const vocabulary = new Vocabulary({ ...vocabularyHeader([]), metadata: silent });
-    expect(vocabulary).toMatchObject({
-      bosId: 1,
-      unknownId: 0,
-      sequenceStart: [1],
-      sequenceEnd: [],
-      addSpacePrefix: true,
-    });
+    const header = { ...vocabularyHeader([]), metadata: silent };
+    const vocabulary = readVocabulary(header);
+    expect(vocabulary).toMatchObject({ bosId: 1, sequenceStart: [1], sequenceEnd: [] });
+    expect(new SentencePieceVocabulary(header, vocabulary)).toMatchObject({ unknownId: 0, addSpacePrefix: true });
   });
 
   it('ignores an id that converters write for "none"', () => {
     const metadata = { 'tokenizer.ggml.bos_token_id': 0xffffffff, 'tokenizer.ggml.add_bos_token': true };
-    expect(new Vocabulary(vocabularyHeader([], { metadata })).sequenceStart).toEqual([1]);
+    expect(readVocabulary(vocabularyHeader([], { metadata })).sequenceStart).toEqual([1]);
   });
 
   it('makes well-known ends of a turn control tokens', () => {
-    const vocabulary = new Vocabulary(vocabularyHeader([['<|im_end|>', TokenKind.UserDefined]]));
+    const vocabulary = readVocabulary(vocabularyHeader([['<|im_end|>', TokenKind.UserDefined]]));
     expect(vocabulary.kind(3)).toBe(TokenKind.Control);
     expect(vocabulary.pieceId('<|im_end|>')).toBeUndefined();
   });

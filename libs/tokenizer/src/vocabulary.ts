@@ -1,6 +1,7 @@
 import { PangalacticError } from '@pangalactic/contracts';
-import { demandSentencePiece, END_OF_GENERATION_TEXTS, type GgufHeader, MetadataReader } from '@pangalactic/models';
-import { readTokenId, readTokenNumbers } from './vocabulary-metadata';
+import { CONTROL_TEXTS, type GgufHeader, MetadataReader, readTokenId, tokenizerKind } from '@pangalactic/models';
+import type { Steps } from './steps';
+import { readTokenNumbers } from './vocabulary-metadata';
 
 /** Values of `tokenizer.ggml.token_type`. */
 export enum TokenKind {
@@ -16,54 +17,56 @@ export enum TokenKind {
   Byte = 6,
 }
 
-/** The pieces of a SentencePiece model, as GGUF metadata holds them. */
+/** Tokens that are read between two yields: about a millisecond. */
+const TOKENS_PER_STEP = 2048;
+
+/** The tokens of a model, as GGUF metadata holds them, whichever way text becomes tokens. */
 export class Vocabulary {
   readonly size: number;
   readonly bosId: number | undefined;
-  readonly unknownId: number;
-  /** In UTF-16 units: what one token stands for is never longer. */
-  readonly longestToken: number;
   /** What stands around a text that is tokenised with its special tokens. */
   readonly sequenceStart: readonly number[];
   readonly sequenceEnd: readonly number[];
-  /** Text starts a word: "Hello" is tokenised as " Hello". */
-  readonly addSpacePrefix: boolean;
 
+  /** In UTF-16 units: what one token stands for is never longer. At least a surrogate pair, for an unknown token. */
+  private longest = 2;
   private readonly texts: readonly string[];
   private readonly kinds: readonly TokenKind[];
-  private readonly ranks: readonly number[];
   /** Only the pieces that plain text may become: no text spells a control token or a byte. */
   private readonly pieceIds = new Map<string, number>();
-  private readonly byteIds = new Map<number, number>();
+  private readonly otherIds = new Map<string, number>();
 
-  /** @throws PangalacticError `unsupported_tokenizer`, `corrupt_model_file` */
-  constructor(header: GgufHeader) {
+  private constructor(header: GgufHeader) {
     const metadata = new MetadataReader(header.metadata);
-    demandSentencePiece(metadata);
+    const kind = tokenizerKind(metadata);
     const texts = metadata.strings('tokenizer.ggml.tokens');
     if (!texts?.length) throw new PangalacticError('corrupt_model_file', 'tokenizer.ggml.tokens is missing or empty');
     this.size = texts.length;
     // llama.cpp's name for a piece without text: no input contains it by accident.
     this.texts = texts.map((text, id) => text || `[EMPTY_${id}]`);
-    // At least a surrogate pair: that is what an unknown token may stand for.
-    this.longestToken = this.texts.reduce((longest, text) => Math.max(longest, text.length), 2);
-    this.ranks = ranksOf(
-      readTokenNumbers(header.metadata, 'scores', this.size) ?? new Array<number>(this.size).fill(0),
-    );
     const kinds = readTokenNumbers(header.metadata, 'token_type', this.size);
     this.kinds = this.texts.map((text, id) =>
-      END_OF_GENERATION_TEXTS.has(text) ? TokenKind.Control : (kinds?.[id] ?? TokenKind.Normal),
+      CONTROL_TEXTS.has(text) ? TokenKind.Control : (kinds?.[id] ?? TokenKind.Normal),
     );
-    this.indexPieces();
 
     this.bosId = readTokenId(metadata, 'bos', this.size);
-    this.unknownId = readTokenId(metadata, 'unknown', this.size) ?? 0;
     const eosId = readTokenId(metadata, 'eos', this.size);
-    const addBos = metadata.boolean('tokenizer.ggml.add_bos_token') ?? true;
+    const addBos = metadata.boolean('tokenizer.ggml.add_bos_token') ?? kind.addsBos;
     const addEos = metadata.boolean('tokenizer.ggml.add_eos_token') ?? false;
     this.sequenceStart = addBos && this.bosId !== undefined ? [this.bosId] : [];
     this.sequenceEnd = addEos && eosId !== undefined ? [eosId] : [];
-    this.addSpacePrefix = metadata.boolean('tokenizer.ggml.add_space_prefix') ?? true;
+  }
+
+  /** @throws PangalacticError `unsupported_tokenizer`, `corrupt_model_file` */
+  static *read(header: GgufHeader): Steps<Vocabulary> {
+    const vocabulary = new Vocabulary(header);
+    yield;
+    yield* vocabulary.indexTexts();
+    return vocabulary;
+  }
+
+  get longestToken(): number {
+    return this.longest;
   }
 
   text(id: number): string {
@@ -74,40 +77,18 @@ export class Vocabulary {
     return this.kinds[this.checked(id)]!;
   }
 
-  /** Pieces form in the order of their ranks: 0 has the highest score, equal scores share a rank. */
-  rank(id: number): number {
-    return this.ranks[this.checked(id)]!;
-  }
-
   /** The token of a piece of plain text. */
   pieceId(text: string): number | undefined {
     return this.pieceIds.get(text);
   }
 
-  /** The token that stands for a byte, if the vocabulary can fall back to bytes. */
-  byteId(byte: number): number | undefined {
-    return this.byteIds.get(byte);
-  }
-
-  /** The byte that a token of kind Byte stands for. */
-  byte(id: number): number {
-    return Number(this.text(id).slice(1, -1));
-  }
-
-  private indexPieces(): void {
-    const seen = new Map<string, number>();
+  private *indexTexts(): Steps<void> {
     for (const [id, text] of this.texts.entries()) {
-      const first = seen.get(text);
+      const first = this.pieceIds.get(text) ?? this.otherIds.get(text);
       if (first !== undefined) throw corruptToken(id, text, `has the text of token ${first}`);
-      seen.set(text, id);
-
-      const kind = this.kinds[id];
-      if (kind === TokenKind.Byte) {
-        if (!/^<0x[0-9A-F]{2}>$/.test(text)) throw corruptToken(id, text, 'is no byte: allowed: <0x00> to <0xFF>');
-        this.byteIds.set(this.byte(id), id);
-      } else if (kind !== TokenKind.Control && kind !== TokenKind.Unknown) {
-        this.pieceIds.set(text, id);
-      }
+      (isPlainText(this.kinds[id]!) ? this.pieceIds : this.otherIds).set(text, id);
+      this.longest = Math.max(this.longest, text.length);
+      if (id % TOKENS_PER_STEP === TOKENS_PER_STEP - 1) yield;
     }
   }
 
@@ -117,12 +98,10 @@ export class Vocabulary {
   }
 }
 
-function ranksOf(scores: readonly number[]): number[] {
-  const descending = [...new Set(scores)].sort((a, b) => b - a);
-  const ranks = new Map(descending.map((score, rank) => [score, rank]));
-  return scores.map((score) => ranks.get(score)!);
+export function corruptToken(id: number, text: string, complaint: string): PangalacticError {
+  return new PangalacticError('corrupt_model_file', `token ${id}, ${JSON.stringify(text.slice(0, 80))}, ${complaint}`);
 }
 
-function corruptToken(id: number, text: string, complaint: string): PangalacticError {
-  return new PangalacticError('corrupt_model_file', `token ${id}, ${JSON.stringify(text.slice(0, 80))}, ${complaint}`);
+function isPlainText(kind: TokenKind): boolean {
+  return kind !== TokenKind.Byte && kind !== TokenKind.Control && kind !== TokenKind.Unknown;
 }

@@ -2,12 +2,13 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { repositoryRoot } from '@pangalactic/contracts';
 import { readGgufHeader } from '@pangalactic/models';
+import { runToEnd } from '@pangalactic/tokenizer';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { loadModel } from '../models/loaded-model';
+import { readModel } from '../models/loaded-model';
 import type { LoadedModel } from '../models/loaded-model';
 import { EncodedPrompt } from './encoded-prompt';
 import type { Prompt } from './prompt';
-import { SlicedWork } from './sliced-work';
+import { SlicedWork } from '../sliced-work';
 
 const CLIENT = new AbortController().signal;
 /** At 14 characters per token at most, this needs 21,429 tokens or more. */
@@ -20,7 +21,7 @@ const LONG_PROMPTS: [string, Prompt][] = [
 let model: LoadedModel;
 beforeAll(async () => {
   const { bytes } = await readGgufHeader(join(repositoryRoot(), 'models/pangalactic-nano.gguf'));
-  model = loadModel('fingerprint', bytes);
+  model = runToEnd(readModel('fingerprint', bytes));
 });
 
 describe('EncodedPrompt', () => {

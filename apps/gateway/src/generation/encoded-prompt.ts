@@ -1,7 +1,7 @@
 import type { LoadedModel } from '../models/loaded-model';
 import { encodePrompt } from './prompt';
 import type { Prompt } from './prompt';
-import type { SlicedWork } from './sliced-work';
+import type { SlicedWork } from '../sliced-work';
 
 /** A request's prompt in tokens, made once for all its choices and attempts. */
 export class EncodedPrompt {

@@ -21,7 +21,7 @@ import { EncodedPrompt } from './encoded-prompt';
 import type { ChoiceEvent, GenerationEvent } from './generation-event';
 import type { GenerationSpec } from './generation-spec';
 import { Sequence } from './sequence';
-import { SlicedWork } from './sliced-work';
+import { SlicedWork } from '../sliced-work';
 
 const RETRY_DELAY = { initialMs: 100, maxMs: 1_000, random: Math.random };
 

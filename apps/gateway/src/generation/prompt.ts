@@ -1,12 +1,11 @@
 import { PangalacticError } from '@pangalactic/contracts';
 import { encodeChat } from '@pangalactic/tokenizer';
-import type { Steps } from '@pangalactic/tokenizer';
+import type { Conversation, Steps } from '@pangalactic/tokenizer';
 import type { LoadedModel } from '../models/loaded-model';
-import type { ChatMessage } from '../openai/requests/chat-messages';
 import { requireRoom } from './token-budget';
 
 export type Prompt =
-  | { readonly kind: 'chat'; readonly messages: readonly ChatMessage[] }
+  | ({ readonly kind: 'chat' } & Conversation)
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'tokens'; readonly ids: readonly number[] };
 
@@ -36,7 +35,7 @@ function* promptIds(model: LoadedModel, prompt: Prompt, admit: (text: string) =>
   const { tokenizer } = model;
   switch (prompt.kind) {
     case 'chat':
-      return yield* encodeChat(tokenizer, model.chatTemplate(), prompt.messages, admit);
+      return yield* encodeChat(tokenizer, model.chatTemplate(), prompt, admit);
     case 'text':
       admit(prompt.text);
       return yield* tokenizer.encodeInSteps(prompt.text, { addSpecial: true, parseSpecial: true });

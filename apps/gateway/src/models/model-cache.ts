@@ -3,7 +3,8 @@ import { PangalacticError, toPangalacticError } from '@pangalactic/contracts';
 import { CLOCK } from '../clock';
 import type { Clock } from '../clock';
 import type { PipelineRoute } from '../routing/route-table';
-import { loadModel } from './loaded-model';
+import { SlicedWork } from '../sliced-work';
+import { readModel } from './loaded-model';
 import type { LoadedModel } from './loaded-model';
 import { NodeClients } from './node-clients';
 
@@ -32,6 +33,7 @@ export class ModelCache {
 
   constructor(
     private readonly nodes: NodeClients,
+    private readonly work: SlicedWork,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -68,7 +70,7 @@ export class ModelCache {
 
   private async fetch(route: PipelineRoute): Promise<LoadedModel> {
     const { fingerprint, modelId } = route;
-    const model = loadModel(fingerprint, await this.headerOfAnyStage(route));
+    const model = await this.work.run(readModel(fingerprint, await this.headerOfAnyStage(route)));
     this.logger.log({ event: 'model_header_loaded', modelId, fingerprint });
     return model;
   }

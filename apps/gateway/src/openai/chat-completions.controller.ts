@@ -13,7 +13,7 @@ export class ChatCompletionsController {
   @Post()
   @HttpCode(200)
   async create(@Body() body: unknown, @Res() reply: FastifyReply): Promise<void> {
-    const { messages, ...options } = parseChatRequest(body);
-    await this.responder.respond(reply, CHAT_SHAPE, options, { kind: 'chat', messages });
+    const { messages, variables, ...options } = parseChatRequest(body);
+    await this.responder.respond(reply, CHAT_SHAPE, options, { kind: 'chat', messages, variables });
   }
 }

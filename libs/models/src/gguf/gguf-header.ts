@@ -46,17 +46,29 @@ enum ValueType {
   Float64 = 12,
 }
 
+/** Array elements that are read between two yields: about a millisecond. */
+const ELEMENTS_PER_STEP = 2048;
+
 /** Parses the start of a GGUF file: metadata and tensor table. Safe for hostile bytes: they cost a bounded time and memory. */
 export function parseGgufHeader(bytes: Uint8Array): GgufHeader {
-  const header = parsePartialGgufHeader(bytes);
+  return toEnd(parseGgufHeaderInSteps(bytes));
+}
+
+/** The same for processes that have other things to do: the vocabularies of headers take a quarter of a second. */
+export function* parseGgufHeaderInSteps(bytes: Uint8Array): Generator<void, GgufHeader, void> {
+  const header = yield* parsePartially(bytes);
   if (!header) throw corrupt(`the header is cut off after ${bytes.byteLength} bytes`);
   return header;
 }
 
 /** @returns undefined if the header goes on behind these bytes. */
 export function parsePartialGgufHeader(bytes: Uint8Array): GgufHeader | undefined {
+  return toEnd(parsePartially(bytes));
+}
+
+function* parsePartially(bytes: Uint8Array): Generator<void, GgufHeader | undefined, void> {
   try {
-    return new HeaderParser(bytes).parse();
+    return yield* new HeaderParser(bytes).parse();
   } catch (error) {
     if (error instanceof EndOfBytes) return undefined;
     throw error;
@@ -71,11 +83,11 @@ class HeaderParser {
     this.cursor = new ByteCursor(bytes);
   }
 
-  parse(): GgufHeader {
+  *parse(): Generator<void, GgufHeader, void> {
     const version = this.version();
     const tensorCount = this.limited('number of tensors', GGUF_LIMITS.tensors);
     const metadataCount = this.limited('number of metadata entries', GGUF_LIMITS.metadataEntries);
-    const metadata = this.metadata(metadataCount);
+    const metadata = yield* this.metadata(metadataCount);
     const alignment = alignmentOf(metadata);
     const tableOffset = this.cursor.offset;
     const table = this.tensorTable(tensorCount, alignment);
@@ -96,17 +108,18 @@ class HeaderParser {
     throw corrupt(`GGUF version ${version}: allowed: 2, 3`);
   }
 
-  private metadata(count: number): Map<string, GgufValue> {
+  private *metadata(count: number): Generator<void, Map<string, GgufValue>, void> {
     const metadata = new Map<string, GgufValue>();
     for (let i = 0; i < count; i++) {
       const key = this.string('metadata key', GGUF_LIMITS.nameBytes);
       if (metadata.has(key)) throw corrupt(`metadata key ${quote(key)} occurs twice`);
-      metadata.set(key, this.value(this.cursor.uint32(), key, 0));
+      const type = this.cursor.uint32();
+      metadata.set(key, type === ValueType.Array ? yield* this.array(key, 1) : this.scalar(type, key));
     }
     return metadata;
   }
 
-  private value(type: number, key: string, depth: number): GgufValue {
+  private scalar(type: number, key: string): GgufValue {
     const { cursor } = this;
     switch (type as ValueType) {
       case ValueType.Uint8:
@@ -127,8 +140,6 @@ class HeaderParser {
         return cursor.uint8() !== 0;
       case ValueType.String:
         return this.string(`metadata value of ${quote(key)}`, GGUF_LIMITS.stringBytes);
-      case ValueType.Array:
-        return this.array(key, depth + 1);
       case ValueType.Uint64:
         return numberIfExact(cursor.uint64());
       case ValueType.Int64:
@@ -140,7 +151,7 @@ class HeaderParser {
     }
   }
 
-  private array(key: string, depth: number): GgufValue[] {
+  private *array(key: string, depth: number): Generator<void, GgufValue[], void> {
     if (depth > GGUF_LIMITS.arrayDepth) {
       throw corrupt(`metadata key ${quote(key)} nests arrays deeper than ${GGUF_LIMITS.arrayDepth}`);
     }
@@ -153,7 +164,10 @@ class HeaderParser {
     // No element is smaller than a byte, so a length that cannot be true ends here rather than in the loop.
     this.cursor.demand(count);
     const values: GgufValue[] = [];
-    for (let i = 0; i < count; i++) values.push(this.value(type, key, depth));
+    for (let i = 0; i < count; i++) {
+      values.push(type === ValueType.Array ? yield* this.array(key, depth + 1) : this.scalar(type, key));
+      if (i % ELEMENTS_PER_STEP === ELEMENTS_PER_STEP - 1) yield;
+    }
     return values;
   }
 
@@ -195,6 +209,13 @@ class HeaderParser {
     const value = this.cursor.uint64();
     if (value > BigInt(limit)) throw corrupt(`${what} is ${value}: allowed: up to ${limit}`);
     return Number(value);
+  }
+}
+
+function toEnd<T>(steps: Generator<void, T, void>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
   }
 }
 

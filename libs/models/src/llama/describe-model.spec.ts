@@ -99,11 +99,15 @@ describe('describeModel', () => {
   });
 
   it.each([
-    ['another tokenizer', 'gpt2', 'tokenizer.ggml.model is "gpt2": allowed: llama'],
-    ['no tokenizer', undefined, 'tokenizer.ggml.model is missing: allowed: llama'],
-  ])('does not support %s', (_name, model, message) => {
-    expect(() => describeModel(withMetadata({ 'tokenizer.ggml.model': model }))).toThrow(
-      expect.objectContaining({ code: 'unsupported_tokenizer', message }),
+    ['another tokenizer', { model: 'bert' }, 'tokenizer.ggml.model is "bert": allowed: llama, gpt2'],
+    ['no tokenizer', { model: undefined }, 'tokenizer.ggml.model is missing: allowed: llama, gpt2'],
+    ['another pre-tokenizer', { model: 'gpt2', pre: 'kimi-k2' }, 'tokenizer.ggml.pre is "kimi-k2": allowed: default, gpt-2'],
+  ])('does not support %s', (_name, tokenizer, message) => {
+    const changes = Object.fromEntries(
+      Object.entries(tokenizer).map(([key, value]) => [`tokenizer.ggml.${key}`, value]),
+    );
+    expect(() => describeModel(withMetadata(changes))).toThrow(
+      expect.objectContaining({ code: 'unsupported_tokenizer', message: expect.stringContaining(message) as string }),
     );
   });
 

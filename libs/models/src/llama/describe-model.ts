@@ -4,7 +4,8 @@ import { describeTypes, type GgmlType, ggmlTypeLayout, MATRIX_TYPES, NORM_TYPES 
 import type { GgufHeader, GgufTensor } from '../gguf/gguf-header';
 import { MetadataReader, required } from '../gguf/metadata-reader';
 import { allTensors, type ExpectedTensor, type LlamaShape, OUTPUT_HEAD } from './model-tensors';
-import { demandSentencePiece, readSpecialTokens, type SpecialTokens } from './special-tokens';
+import { readSpecialTokens, type SpecialTokens } from './special-tokens';
+import { tokenizerKind } from './tokenizer-kind';
 
 export interface ModelDescription extends LlamaShape, SpecialTokens {
   readonly architecture: 'llama';
@@ -30,7 +31,7 @@ export function describeModel(header: GgufHeader): ModelDescription {
   const architecture = required(metadata.string('general.architecture'), 'general.architecture');
   if (architecture !== 'llama') throw unsupported(`architecture ${quote(architecture)}: allowed: llama`);
   refuseVariants(metadata);
-  demandSentencePiece(metadata);
+  tokenizerKind(metadata);
 
   const shape = readShape(metadata, header.tensors.has(OUTPUT_HEAD));
   const ropeDimensions = metadata.count('llama.rope.dimension_count') ?? shape.headSize;

@@ -1,6 +1,5 @@
-import { PangalacticError } from '@pangalactic/contracts';
-import { quote } from '../gguf/errors';
 import type { MetadataReader } from '../gguf/metadata-reader';
+import { readTokenId, tokenizerKind } from './tokenizer-kind';
 
 export interface SpecialTokens {
   readonly bosId?: number;
@@ -37,38 +36,44 @@ export const END_OF_GENERATION_TEXTS: ReadonlySet<string> = new Set([
   '<end_of_utterance>',
   '<｜end▁of▁sentence｜>',
   '[e~[',
+  // Code models fill in a middle: what pads it, or begins the next file or repository, ends it.
+  '<|fim_pad|>',
+  '<fim-pad>',
+  '<fim_pad>',
+  '<PAD>',
+  '[PAD]',
+  '<|fim_repo|>',
+  '<|repo_name|>',
+  '<fim-repo>',
+  '<REPO>',
+  '<reponame>',
+  '<|file_sep|>',
 ]);
 
-/** The one kind of vocabulary that text can be encoded with. @throws PangalacticError `unsupported_tokenizer` */
-export function demandSentencePiece(metadata: MetadataReader): void {
-  const model = metadata.string('tokenizer.ggml.model');
-  if (model === 'llama') return;
-  const found = model === undefined ? 'is missing' : `is ${quote(model)}`;
-  throw new PangalacticError('unsupported_tokenizer', `tokenizer.ggml.model ${found}: allowed: llama`);
-}
-
-/** What llama.cpp assumes of a SentencePiece vocabulary whose metadata says nothing. */
-const SENTENCEPIECE_DEFAULTS = { bosId: 1, eosId: 2 };
+/**
+ * Tokens that steer the model whatever type the file gives them: ends of generation, and the markers of the parts around
+ * a middle to be filled in.
+ */
+export const CONTROL_TEXTS: ReadonlySet<string> = new Set([
+  ...END_OF_GENERATION_TEXTS,
+  ...['<|fim_prefix|>', '<fim-prefix>', '<fim_prefix>', '<｜fim▁begin｜>', '<PRE>', '▁<PRE>', '<|code_prefix|>'],
+  ...['<|fim_suffix|>', '<fim-suffix>', '<fim_suffix>', '<｜fim▁hole｜>', '<SUF>', '▁<SUF>', '<|code_suffix|>'],
+  ...['<|fim_middle|>', '<fim-middle>', '<fim_middle>', '<｜fim▁end｜>', '<MID>', '▁<MID>', '<|code_middle|>'],
+]);
 
 export function readSpecialTokens(metadata: MetadataReader, vocabSize: number): SpecialTokens {
-  // Converters write -1 for "none": an id outside the vocabulary counts as absent.
-  const tokenId = (name: string, fallback?: number): number | undefined => {
-    const id = metadata.number(`tokenizer.ggml.${name}_token_id`);
-    if (id !== undefined && Number.isInteger(id) && id >= 0 && id < vocabSize) return id;
-    return fallback !== undefined && fallback < vocabSize ? fallback : undefined;
-  };
-
   const ends = new Set<number>();
   for (const [index, text] of (metadata.strings('tokenizer.ggml.tokens') ?? []).entries()) {
     if (END_OF_GENERATION_TEXTS.has(text)) ends.add(index);
   }
-  const eosId = tokenId('eos', SENTENCEPIECE_DEFAULTS.eosId);
-  for (const id of [eosId, tokenId('eot'), tokenId('eom')]) if (id !== undefined) ends.add(id);
-
-  const bosId = tokenId('bos', SENTENCEPIECE_DEFAULTS.bosId);
+  for (const name of ['eos', 'eot', 'eom', 'fim_pad', 'fim_rep', 'fim_sep'] as const) {
+    const id = readTokenId(metadata, name, vocabSize);
+    if (id !== undefined) ends.add(id);
+  }
+  const bosId = readTokenId(metadata, 'bos', vocabSize);
   return {
     ...(bosId === undefined ? {} : { bosId }),
-    addBos: bosId !== undefined && (metadata.boolean('tokenizer.ggml.add_bos_token') ?? true),
+    addBos: bosId !== undefined && (metadata.boolean('tokenizer.ggml.add_bos_token') ?? tokenizerKind(metadata).addsBos),
     endOfGenerationIds: [...ends].sort((a, b) => a - b),
   };
 }

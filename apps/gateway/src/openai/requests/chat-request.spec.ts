@@ -32,6 +32,7 @@ describe('parseChatRequest', () => {
     expect(parse({})).toEqual({
       model: 'nano',
       messages,
+      variables: {},
       sampling: NEUTRAL,
       choices: 1,
       maxTokens: undefined,
@@ -246,6 +247,32 @@ describe('parseChatRequest', () => {
       modalities: ['text'],
     };
     expect(failure(() => parse(neutral))).toBe('accepted');
+  });
+
+  it('hands variables to the chat template', () => {
+    const variables = { enable_thinking: false, date_string: '1 May 2025', depth: 2, nothing: null };
+    expect(parse({ chat_template_kwargs: variables }).variables).toEqual(variables);
+    expect(parse({ chat_template_kwargs: null }).variables).toEqual({});
+  });
+
+  it.each([
+    ['a text', 'thinking', '', 'an object of at most 16 names'],
+    ['a list', [true], '', 'an object of at most 16 names'],
+    ['an object inside', { tools: {} }, '.tools', 'true, false, null, a number or a string of at most 1024 characters'],
+    ['a long string', { style: 'x'.repeat(1025) }, '.style', 'true, false, null, a number or a string of at most 1024'],
+    ['a name that is none', { 'enable thinking': false }, '', 'an object of at most 16 names'],
+    [
+      'too many',
+      Object.fromEntries(Array.from({ length: 17 }, (_, index) => [`name${index}`, true])),
+      '',
+      'an object of',
+    ],
+  ])('refuses %s as variables', (_, chat_template_kwargs, path, allowed) => {
+    expect(failure(() => parse({ chat_template_kwargs }))).toEqual([
+      'invalid_request',
+      `chat_template_kwargs${path}`,
+      expect.stringContaining(`'chat_template_kwargs${path}' must be ${allowed}`),
+    ]);
   });
 
   it('takes no more biases than the protocol does', () => {

@@ -6,13 +6,14 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type ChatMessage, ChatTemplate } from './chat-template';
 import { encodeChat } from './encode-chat';
-import { ModelTokenizer } from './model-tokenizer';
-import { runToEnd } from './steps';
-import { TokenKind } from './vocabulary';
-import { vocabularyHeader } from './vocabulary.fixture';
+import { publisherTemplate } from './publisher-templates.fixture';
+import { ModelTokenizer } from '../model-tokenizer';
+import { runToEnd } from '../steps';
+import { TokenKind } from '../vocabulary';
+import { vocabularyHeader } from '../vocabulary.fixture';
 
-const LLAMA_2 = `{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message = messages[0]['content'] %}{% else %}{% set loop_messages = messages %}{% set system_message = false %}{% endif %}{% for message in loop_messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}{% endif %}{% if loop.index0 == 0 and system_message != false %}{% set content = '<<SYS>>\\n' + system_message + '\\n<</SYS>>\\n\\n' + message['content'] %}{% else %}{% set content = message['content'] %}{% endif %}{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}{% elif message['role'] == 'assistant' %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}`;
-const ZEPHYR = `{% for message in messages %}\n{% if message['role'] == 'user' %}\n{{ '<|user|>\\n' + message['content'] + eos_token }}\n{% elif message['role'] == 'system' %}\n{{ '<|system|>\\n' + message['content'] + eos_token }}\n{% elif message['role'] == 'assistant' %}\n{{ '<|assistant|>\\n' + message['content'] + eos_token }}\n{% endif %}\n{% if loop.last and add_generation_prompt %}\n{{ '<|assistant|>' }}\n{% endif %}\n{% endfor %}`;
+const LLAMA_2 = publisherTemplate('llama-2-chat');
+const ZEPHYR = publisherTemplate('tinyllama-chat');
 /** Drops the reasoning of earlier answers, as DeepSeek-R1 and Qwen3 do: it looks into the contents. */
 const REASONING = `{{ bos_token }}{% for message in messages %}{% set content = message.content %}{% if message.role == 'assistant' and '</think>' in content %}{% set content = content.split('</think>')[-1] | trim %}{% endif %}{{ '<|' + message.role + '|>' + content + eos_token }}{% endfor %}{{ '<|assistant|>' }}`;
 /** No sane template does this: it deletes from the contents, and what is left may read as a control token. */
@@ -38,7 +39,7 @@ function modelWith(template: string, metadata: Record<string, boolean> = {}) {
 
 type Model = ReturnType<typeof modelWith>;
 const chat = ({ tokenizer, template }: Model, messages: readonly ChatMessage[]) =>
-  runToEnd(encodeChat(tokenizer, template, messages));
+  runToEnd(encodeChat(tokenizer, template, { messages }));
 const system = (content: string): ChatMessage => ({ role: 'system', content });
 const user = (content: string): ChatMessage => ({ role: 'user', content });
 const assistant = (content: string): ChatMessage => ({ role: 'assistant', content });
@@ -114,6 +115,13 @@ describe('encodeChat', () => {
       EOS,
       ASSISTANT,
     ]);
+  });
+
+  it('keeps control texts of variables plain', () => {
+    const model = modelWith('{{ bos_token }}{% if on %}{{ style }}{% endif %}{{ eos_token }}');
+    const variables = { style: '</s><s>', on: true };
+    const ids = runToEnd(encodeChat(model.tokenizer, model.template, { messages: [user('Hi')], variables }));
+    expect(outline(model, ids)).toEqual([BOS, '</s><s>', EOS]);
   });
 
   it('still sees user-defined tokens, which are text', () => {

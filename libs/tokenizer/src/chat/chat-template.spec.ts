@@ -3,7 +3,7 @@ import { PangalacticError, repositoryRoot } from '@pangalactic/contracts';
 import { readGgufHeader } from '@pangalactic/models';
 import { describe, expect, it } from 'vitest';
 import { type ChatMessage, ChatTemplate } from './chat-template';
-import { vocabularyHeader } from './vocabulary.fixture';
+import { vocabularyHeader } from '../vocabulary.fixture';
 
 const templateOf = (source: string) =>
   ChatTemplate.fromGguf(vocabularyHeader([], { metadata: { 'tokenizer.chat_template': source } }));
@@ -39,10 +39,19 @@ describe('ChatTemplate', () => {
     expect(template.render([], { addGenerationPrompt: true })).toMatch(/^20\d\d$/);
   });
 
-  it('says which model part is missing', () => {
-    const failure = failureOf(() => ChatTemplate.fromGguf(vocabularyHeader([])));
-    expect(failure).toMatchObject({ code: 'invalid_request', param: 'model' });
-    expect(failure.message).toBe('the model has no chat template: it serves completions only');
+  it('is ChatML for a model without one', () => {
+    const template = ChatTemplate.fromGguf(vocabularyHeader([]));
+    const turns = '<|im_start|>user\nHello<|im_end|>\n';
+    expect(template.render([user('Hello')], { addGenerationPrompt: false })).toBe(turns);
+    expect(template.render([user('Hello')], { addGenerationPrompt: true })).toBe(`${turns}<|im_start|>assistant\n`);
+  });
+
+  it('knows the variables of the request, which replace none of its own', () => {
+    const template = templateOf(
+      "{{ style }}{{ ' silent ' if thinking is false }}{{ bos_token }}{{ messages | length }}",
+    );
+    const variables = { style: 'terse', thinking: false, bos_token: 'x', messages: 'y' };
+    expect(template.render([user('hi')], { addGenerationPrompt: true, variables })).toBe('terse silent <s>1');
   });
 
   it('says what is wrong with a template', () => {

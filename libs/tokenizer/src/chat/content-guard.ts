@@ -1,5 +1,5 @@
 import { PangalacticError } from '@pangalactic/contracts';
-import type { Steps } from './steps';
+import type { Steps } from '../steps';
 
 /** Unicode's first private-use area: characters that no standard gives a meaning, each one UTF-16 unit. */
 const PRIVATE_USE = { first: 0xe000, last: 0xf8ff };
@@ -30,7 +30,7 @@ export class ContentGuard {
     let hidden = content;
     for (const text of this.controlTexts) {
       const first = [...text][0]!;
-      hidden = hidden.split(text).join(this.standIns.get(first)! + text.slice(first.length));
+      hidden = hidden.replaceAll(text, () => this.standIns.get(first)! + text.slice(first.length));
       yield;
     }
     return hidden;

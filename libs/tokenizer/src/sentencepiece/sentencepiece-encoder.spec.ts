@@ -1,9 +1,10 @@
+import type { GgufHeader } from '@pangalactic/models';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodeSentencePiece } from './sentencepiece-encoder';
-import { runToEnd } from './steps';
-import { Vocabulary } from './vocabulary';
-import { vocabularyHeader } from './vocabulary.fixture';
+import { runToEnd } from '../steps';
+import { readVocabulary, vocabularyHeader } from '../vocabulary.fixture';
+import { SentencePieceVocabulary } from './sentencepiece-vocabulary';
 
 /** The definition, without any data structure: merge the best pair, the leftmost of equals, until there is none. */
 function encodeByDefinition(text: string, scores: ReadonlyMap<string, number>): string[] {
@@ -20,19 +21,21 @@ function encodeByDefinition(text: string, scores: ReadonlyMap<string, number>): 
   }
 }
 
+const readSentencePiece = (header: GgufHeader) => new SentencePieceVocabulary(header, readVocabulary(header));
+
 const letters = fc.constantFrom('a', 'b', 'c');
 const piecesWithScores = fc.uniqueArray(
   fc.tuple(fc.string({ unit: letters, minLength: 1, maxLength: 4 }), fc.integer({ min: -3, max: 0 })),
   { selector: ([text]) => text, minLength: 1, maxLength: 20 },
 );
 
-const encode = (text: string, vocabulary: Vocabulary) => runToEnd(encodeSentencePiece(text, vocabulary));
+const encode = (text: string, vocabulary: SentencePieceVocabulary) => runToEnd(encodeSentencePiece(text, vocabulary));
 
 describe('encodeSentencePiece', () => {
   it('merges in the defined order, whatever the vocabulary and its ties', () => {
     fc.assert(
       fc.property(piecesWithScores, fc.string({ unit: letters, maxLength: 30 }), (pieces, text) => {
-        const vocabulary = new Vocabulary(
+        const vocabulary = readSentencePiece(
           vocabularyHeader(pieces.map(([piece, score]) => [piece, undefined, score] as const)),
         );
         const expected = encodeByDefinition(text, new Map(pieces)).flatMap((symbol) => {
@@ -46,30 +49,30 @@ describe('encodeSentencePiece', () => {
   });
 
   it('joins characters that are no pieces themselves', () => {
-    const vocabulary = new Vocabulary(vocabularyHeader([['ab']]));
+    const vocabulary = readSentencePiece(vocabularyHeader([['ab']]));
     expect(encode('ab', vocabulary)).toEqual([vocabulary.pieceId('ab')]);
   });
 
   it('spells unknown characters in bytes', () => {
-    const vocabulary = new Vocabulary(vocabularyHeader([]));
+    const vocabulary = readSentencePiece(vocabularyHeader([]));
     const bytes = Array.from(Buffer.from('🚀é'), (byte) => vocabulary.byteId(byte));
     expect(bytes).not.toContain(undefined);
     expect(encode('🚀é', vocabulary)).toEqual(bytes);
   });
 
   it('has one unknown token for a character when the vocabulary has no bytes', () => {
-    const vocabulary = new Vocabulary(vocabularyHeader([['a']], { bytes: false }));
+    const vocabulary = readSentencePiece(vocabularyHeader([['a']], { bytes: false }));
     expect(encode('a🚀', vocabulary)).toEqual([3, 0]);
   });
 
   it('never makes a control token or a byte token of text', () => {
-    const vocabulary = new Vocabulary(vocabularyHeader([['<s'], ['<0x4'], ['1>']]));
+    const vocabulary = readSentencePiece(vocabularyHeader([['<s'], ['<0x4'], ['1>']]));
     expect(encode('<s>', vocabulary)).not.toContain(1);
     expect(encode('<0x41>', vocabulary)).not.toContain(vocabulary.byteId(0x41));
   });
 
   it('takes about linear time: a quadratic search would not end', () => {
-    const vocabulary = new Vocabulary(vocabularyHeader([['x'], ['xx'], ['xxxx']]));
+    const vocabulary = readSentencePiece(vocabularyHeader([['x'], ['xx'], ['xxxx']]));
     expect(encode('x'.repeat(400_000), vocabulary)).toEqual(new Array(100_000).fill(5));
   });
 });

@@ -18,14 +18,14 @@ export class SlicedWork {
    * @param signal ends the job; its reason is thrown
    * @throws PangalacticError `queue_full`, and whatever the steps throw
    */
-  run<T>(steps: Steps<T>, signal: AbortSignal): Promise<T> {
+  run<T>(steps: Steps<T>, signal?: AbortSignal): Promise<T> {
     if (this.jobs.length >= MAX_JOBS) {
       throw new PangalacticError('queue_full', `${MAX_JOBS} prompts are waiting to be tokenised already.`);
     }
     return new Promise((resolve, reject) => {
       this.jobs.push(() => {
         try {
-          signal.throwIfAborted();
+          signal?.throwIfAborted();
           const { done, value } = steps.next();
           if (done) resolve(value);
           return done === true;

@@ -1,11 +1,16 @@
-import type { ChatMessage, ChatTemplate } from './chat-template';
+import type { ChatMessage, ChatTemplate, TemplateVariables } from './chat-template';
 import { ContentGuard } from './content-guard';
-import type { ModelTokenizer } from './model-tokenizer';
-import type { Steps } from './steps';
+import type { ModelTokenizer } from '../model-tokenizer';
+import type { Steps } from '../steps';
+
+export interface Conversation {
+  readonly messages: readonly ChatMessage[];
+  readonly variables?: TemplateVariables;
+}
 
 /**
  * The prompt that asks for the assistant's next turn. The template's markers become control tokens; the same text written
- * by a user is plain text.
+ * by a user is plain text, in messages as in variables.
  *
  * The template runs over contents whose control texts are hidden. Should it still put a control text together out of
  * pieces of contents, the prompt has control tokens that it lacks when all contents are hidden completely; then the latter
@@ -16,14 +21,16 @@ import type { Steps } from './steps';
 export function* encodeChat(
   tokenizer: ModelTokenizer,
   template: ChatTemplate,
-  messages: readonly ChatMessage[],
+  { messages, variables = {} }: Conversation,
   admit: (rendered: string) => void = () => undefined,
 ): Steps<number[]> {
-  const contents = messages.map(({ content }) => content);
+  const texts = Object.entries(variables).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
+  const contents = [...messages.map(({ content }) => content), ...texts.map(([, text]) => text)];
   const guard = new ContentGuard(tokenizer.controlTexts, contents);
   const encode = function* (hidden: readonly string[]): Steps<number[]> {
     const shown = messages.map(({ role }, index) => ({ role, content: hidden[index]! }));
-    const text = template.render(shown, { addGenerationPrompt: true });
+    const shownTexts = Object.fromEntries(texts.map(([name], index) => [name, hidden[messages.length + index]!]));
+    const text = template.render(shown, { addGenerationPrompt: true, variables: { ...variables, ...shownTexts } });
     admit(text);
     yield;
     return yield* tokenizer.encodePrompt(text, (fragment) => guard.reveal(fragment));
