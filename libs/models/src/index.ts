@@ -1,11 +1,13 @@
 export { namingFile } from './gguf/errors';
 export * from './gguf/dequantize';
+export * from './gguf/engine-format';
 export * from './gguf/ggml-type';
 export * from './gguf/gguf-file';
 export { type GgufHeader, type GgufTensor, parseGgufHeader } from './gguf/gguf-header';
 export * from './gguf/gguf-value';
 export * from './gguf/half';
 export * from './gguf/metadata-reader';
+export * from './gguf/quant-groups';
 export * from './inspect-model';
 export * from './llama/describe-model';
 export * from './llama/model-tensors';

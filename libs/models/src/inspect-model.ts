@@ -1,6 +1,6 @@
 import type { ModelInfo } from '@pangalactic/contracts';
 import { namingFile } from './gguf/errors';
-import { engineBytes } from './gguf/ggml-type';
+import { engineBytes } from './gguf/engine-format';
 import { GgufFile } from './gguf/gguf-file';
 import type { GgufHeader } from './gguf/gguf-header';
 import { describeModel } from './llama/describe-model';

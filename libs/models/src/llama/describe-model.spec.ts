@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { repositoryRoot } from '@pangalactic/contracts';
 import { describe, expect, it } from 'vitest';
-import { GgmlType } from '../gguf/ggml-type';
+import { MATRIX_TYPES } from '../gguf/engine-format';
+import { describeTypes, GgmlType } from '../gguf/ggml-type';
 import { type GgufHeader, type GgufTensor, parseGgufHeader } from '../gguf/gguf-header';
 import type { GgufValue } from '../gguf/gguf-value';
 import { describeModel } from './describe-model';
@@ -66,7 +67,7 @@ describe('describeModel', () => {
 
   it('takes norms in F16 and matrices in each supported type', () => {
     expect(describeModel(withTensor('blk.0.attn_norm.weight', { type: GgmlType.F16 })).layers).toBe(8);
-    for (const type of [GgmlType.F32, GgmlType.F16, GgmlType.Q4_0]) {
+    for (const type of MATRIX_TYPES) {
       expect(describeModel(withTensor('blk.7.ffn_down.weight', { type })).layers).toBe(8);
     }
   });
@@ -108,9 +109,9 @@ describe('describeModel', () => {
   });
 
   it.each<[string, GgufHeader, string]>([
-    ['a matrix', withTensor('blk.3.attn_v.weight', { type: GgmlType.Q6_K }), 'F32, F16, Q8_0, Q4_0'],
-    ['the embedding', withTensor('token_embd.weight', { type: GgmlType.BF16 }), 'F32, F16, Q8_0, Q4_0'],
-    ['a norm', withTensor('output_norm.weight', { type: GgmlType.Q8_0 }), 'F32, F16'],
+    ['a matrix', withTensor('blk.3.attn_v.weight', { type: GgmlType.Q3_K }), describeTypes(MATRIX_TYPES)],
+    ['the embedding', withTensor('token_embd.weight', { type: GgmlType.IQ4_NL }), describeTypes(MATRIX_TYPES)],
+    ['a norm', withTensor('output_norm.weight', { type: GgmlType.Q8_0 }), 'F32, F16, BF16'],
   ])('names an unsupported type of %s', (_name, header, allowed) => {
     const [name, tensor] = [...header.tensors].find(([key, value]) => value.type !== nano.tensors.get(key)?.type)!;
     expect(() => describeModel(header)).toThrow(

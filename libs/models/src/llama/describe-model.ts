@@ -1,6 +1,7 @@
 import { PangalacticError } from '@pangalactic/contracts';
 import { corrupt, quote } from '../gguf/errors';
-import { describeTypes, type GgmlType, ggmlTypeLayout, MATRIX_TYPES, NORM_TYPES } from '../gguf/ggml-type';
+import { MATRIX_TYPES, VECTOR_TYPES } from '../gguf/engine-format';
+import { describeTypes, type GgmlType, ggmlTypeLayout } from '../gguf/ggml-type';
 import type { GgufHeader, GgufTensor } from '../gguf/gguf-header';
 import { MetadataReader, required } from '../gguf/metadata-reader';
 import { allTensors, type ExpectedTensor, type LlamaShape, OUTPUT_HEAD } from './model-tensors';
@@ -118,7 +119,7 @@ function checkTensor(tensor: GgufTensor, expected: ExpectedTensor): void {
       `tensor "${tensor.name}" has shape [${tensor.shape.join(', ')}], expected [${expected.shape.join(', ')}]`,
     );
   }
-  const allowed: readonly GgmlType[] = expected.shape.length === 1 ? NORM_TYPES : MATRIX_TYPES;
+  const allowed: readonly GgmlType[] = expected.shape.length === 1 ? VECTOR_TYPES : MATRIX_TYPES;
   if (!allowed.includes(tensor.type)) {
     throw new PangalacticError(
       'unsupported_tensor_type',

@@ -18,17 +18,9 @@ export interface RandomModelShape extends LlamaShape {
 
 export interface RandomModelOptions {
   readonly seed: number;
-  /** Of the matrices; norms are float32. */
-  readonly type: GgmlType;
+  /** Of all matrices, or of each by its name; norms are float32. */
+  readonly type: GgmlType | ((tensor: string) => GgmlType);
 }
-
-/** `general.file_type` (llama.h, enum llama_ftype). */
-const FILE_TYPES: ReadonlyMap<GgmlType, number> = new Map([
-  [GgmlType.F32, 0],
-  [GgmlType.F16, 1],
-  [GgmlType.Q4_0, 2],
-  [GgmlType.Q8_0, 7],
-]);
 
 /**
  * Gains over the deviation 1 / sqrt(inputs), which keeps a signal's size. Queries and keys above 1 let attention choose;
@@ -50,12 +42,11 @@ export async function writeRandomModel(
   shape: RandomModelShape,
   { seed, type }: RandomModelOptions,
 ): Promise<void> {
-  const fileType = FILE_TYPES.get(type);
-  if (fileType === undefined) throw new RangeError(`type ${GgmlType[type]}: allowed: F32, F16, Q4_0, Q8_0`);
+  const typeOf = typeof type === 'function' ? type : () => type;
   const weights = new RandomWeights(seed);
   const head = shape.tiedEmbeddings ? TOKEN_EMBEDDING : OUTPUT_HEAD;
-  const tensors = [...allTensors(shape)].map((tensor) => randomTensor(tensor, type, weights, head));
-  await writeGguf(path, { ...shapeMetadata(shape, fileType), ...vocabularyMetadata(shape.vocabSize) }, tensors);
+  const tensors = [...allTensors(shape)].map((tensor) => randomTensor(tensor, typeOf(tensor.name), weights, head));
+  await writeGguf(path, { ...shapeMetadata(shape), ...vocabularyMetadata(shape.vocabSize) }, tensors);
 }
 
 function randomTensor(tensor: ExpectedTensor, type: GgmlType, weights: RandomWeights, head: string): TensorSource {
@@ -72,11 +63,10 @@ function randomTensor(tensor: ExpectedTensor, type: GgmlType, weights: RandomWei
   return { name, shape, type, chunks: () => weights.matrix(type, [inputs, outputs], deviation, zeroRow) };
 }
 
-function shapeMetadata(shape: RandomModelShape, fileType: number): GgufMetadata {
+function shapeMetadata(shape: RandomModelShape): GgufMetadata {
   return {
     'general.architecture': text('llama'),
     'general.name': text('random'),
-    'general.file_type': uint32(fileType),
     'general.quantization_version': uint32(2),
     'llama.vocab_size': uint32(shape.vocabSize),
     'llama.context_length': uint32(shape.contextLength),

@@ -8,7 +8,7 @@ import { writeWeights } from './weight-file';
 import { layerWeightPlan, outputWeightPlan, type WeightPlan } from './weight-plan';
 
 /** Raised when the packing or its layout changes, so that old caches are not read. */
-const PACKING_VERSION = 1;
+const PACKING_VERSION = 2;
 
 export interface CompileOptions {
   readonly model: GgufFile;

@@ -2,15 +2,8 @@ import type { LayerRange } from '@pangalactic/contracts';
 import type { ModelDescription } from '@pangalactic/models';
 import { GraphBuilder } from '../onnx/graph-builder';
 import { OnnxType } from '../onnx/onnx-schema';
-import { QUANT_BLOCK } from './weight-packing';
-import {
-  type LayerWeightPlan,
-  type Linear,
-  type OutputWeightPlan,
-  quantsName,
-  scalesName,
-  type WeightPlan,
-} from './weight-plan';
+import { LinearNodes } from './linear-nodes';
+import type { LayerWeightPlan, OutputWeightPlan, WeightPlan } from './weight-plan';
 
 /**
  * Names of the graph's inputs and outputs. T tokens are flat in one [T, hidden] matrix; attention alone sees lanes
@@ -53,10 +46,18 @@ export interface ShardGraphOptions {
   readonly sentinel: boolean;
 }
 
+/** What the parts of a graph are added with. */
+interface Nodes {
+  readonly graph: GraphBuilder;
+  readonly linears: LinearNodes;
+  readonly model: ModelDescription;
+}
+
 /** The ONNX graph of a layer range, its weights in files of the given plans. */
 export function buildShardGraph(options: ShardGraphOptions): Uint8Array {
   const { model, layers, layerPlans, outputPlan, positions, sentinel } = options;
   const graph = new GraphBuilder();
+  const nodes: Nodes = { graph, linears: new LinearNodes(graph), model };
   if (sentinel) graph.emptySequenceOutput(OUTPUT.sentinel);
   graph.input(INPUT.hidden, OnnxType.FLOAT, ['T', model.hiddenSize]);
   graph.input(INPUT.laneTokens, OnnxType.INT64, ['B', 'S']);
@@ -70,9 +71,9 @@ export function buildShardGraph(options: ShardGraphOptions): Uint8Array {
   let hidden: string = INPUT.hidden;
   layerPlans.forEach((plan, index) => {
     const last = index === layerPlans.length - 1;
-    hidden = addLayer(graph, model, plan, layers.from + index, hidden, last ? OUTPUT.hidden : undefined);
+    hidden = addLayer(nodes, plan, layers.from + index, hidden, last ? OUTPUT.hidden : undefined);
   });
-  if (outputPlan) addOutputHead(graph, model, outputPlan, hidden);
+  if (outputPlan) addOutputHead(nodes, outputPlan, hidden);
   else graph.output(OUTPUT.hidden, OnnxType.FLOAT, ['T', model.hiddenSize]);
   for (let layer = layers.from; layer < layers.to; layer++) {
     const { presentKey, presentValue } = kvNames(layer);
@@ -107,17 +108,17 @@ function addRotaryTables(graph: GraphBuilder, { headSize, ropeTheta }: ModelDesc
  * fused, the two round differently, and a pipeline would differ from one node by where it is cut.
  */
 function addLayer(
-  graph: GraphBuilder,
-  model: ModelDescription,
+  nodes: Nodes,
   { qkv, attentionOutput, gate, up, down }: LayerWeightPlan,
   layer: number,
   input: string,
   output = `layer${layer}.out`,
 ): string {
+  const { graph, linears, model } = nodes;
   const name = `layer${layer}`;
-  const attentionInput = addNorm(graph, model, `${name}.attention_norm`, input);
-  const attention = addAttention(graph, model, layer, addStacked(graph, `${name}.qkv_out`, qkv, attentionInput));
-  const attended = addLinear(graph, attentionOutput, attention);
+  const attentionInput = addNorm(nodes, `${name}.attention_norm`, input);
+  const projected = linears.addStacked(qkv, attentionInput, `${name}.qkv_out`);
+  const attended = linears.add(attentionOutput, addAttention(nodes, layer, projected));
 
   const residual = `${name}.residual`;
   const feedForwardInput = `${name}.feed_forward_input`;
@@ -127,8 +128,8 @@ function addLayer(
     outputs: [feedForwardInput, '', '', residual],
     floats: { epsilon: model.rmsEpsilon },
   });
-  const gated = addLinear(graph, gate, feedForwardInput);
-  const raised = addLinear(graph, up, feedForwardInput);
+  const gated = linears.add(gate, feedForwardInput);
+  const raised = linears.add(up, feedForwardInput);
   // With alpha 1 this is SiLU.
   graph.node('QuickGelu', {
     domain: 'com.microsoft',
@@ -137,22 +138,22 @@ function addLayer(
     floats: { alpha: 1 },
   });
   graph.node('Mul', { inputs: [`${name}.silu`, raised], outputs: [`${name}.gated`] });
-  graph.node('Add', { inputs: [residual, addLinear(graph, down, `${name}.gated`)], outputs: [output] });
+  graph.node('Add', { inputs: [residual, linears.add(down, `${name}.gated`)], outputs: [output] });
   return output;
 }
 
-function addNorm(graph: GraphBuilder, { rmsEpsilon }: ModelDescription, gain: string, input: string): string {
+function addNorm({ graph, model }: Nodes, gain: string, input: string): string {
   const output = `${gain}.out`;
   graph.node('SimplifiedLayerNormalization', {
     inputs: [input, gain],
     outputs: [output],
     ints: { axis: -1 },
-    floats: { epsilon: rmsEpsilon },
+    floats: { epsilon: model.rmsEpsilon },
   });
   return output;
 }
 
-function addAttention(graph: GraphBuilder, model: ModelDescription, layer: number, qkv: string): string {
+function addAttention({ graph, model }: Nodes, layer: number, qkv: string): string {
   const { heads, kvHeads, headSize } = model;
   const name = `layer${layer}`;
   const { pastKey, pastValue, presentKey, presentValue } = kvNames(layer);
@@ -173,36 +174,11 @@ function addAttention(graph: GraphBuilder, model: ModelDescription, layer: numbe
   return `${name}.attended`;
 }
 
-function addOutputHead(graph: GraphBuilder, model: ModelDescription, plan: OutputWeightPlan, hidden: string): void {
+function addOutputHead(nodes: Nodes, plan: OutputWeightPlan, hidden: string): void {
+  const { graph, linears, model } = nodes;
   addWeights(graph, plan);
   graph.input(INPUT.logitTokens, OnnxType.INT64, ['R']);
   graph.node('Gather', { inputs: [hidden, INPUT.logitTokens], outputs: ['logit_hidden'] });
-  addLinear(graph, plan.head, addNorm(graph, model, 'output_norm', 'logit_hidden'), OUTPUT.logits);
+  linears.add(plan.head, addNorm(nodes, 'output_norm', 'logit_hidden'), OUTPUT.logits);
   graph.output(OUTPUT.logits, OnnxType.FLOAT, ['R', model.vocabSize]);
-}
-
-/** Several linears of the same input, their outputs side by side. */
-function addStacked(graph: GraphBuilder, output: string, linears: readonly Linear[], input: string): string {
-  if (linears.length === 1) return addLinear(graph, linears[0]!, input);
-  const parts = linears.map((linear) => addLinear(graph, linear, input));
-  graph.node('Concat', { inputs: parts, outputs: [output], ints: { axis: -1 } });
-  return output;
-}
-
-/** int8 activations: the one accuracy level that has fast kernels for 4 and for 8 bits. */
-const INT8_ACTIVATIONS = 4;
-
-function addLinear(graph: GraphBuilder, linear: Linear, input: string, output = `${linear.name}.out`): string {
-  const { name, inputs: K, outputs: N, format } = linear;
-  if (format === 'fp32') {
-    graph.node('Gemm', { inputs: [input, name], outputs: [output], ints: { transB: 1 } });
-    return output;
-  }
-  graph.node('MatMulNBits', {
-    domain: 'com.microsoft',
-    inputs: [input, quantsName(linear), scalesName(linear)],
-    outputs: [output],
-    ints: { K, N, bits: format === 'q4' ? 4 : 8, block_size: QUANT_BLOCK, accuracy_level: INT8_ACTIVATIONS },
-  });
-  return output;
 }

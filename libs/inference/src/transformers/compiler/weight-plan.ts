@@ -1,6 +1,5 @@
-import type { GgufHeader, GgufTensor, ModelDescription } from '@pangalactic/models';
+import { type EngineFormat, engineFormat, type GgufHeader, type GgufTensor, type ModelDescription } from '@pangalactic/models';
 import { OnnxType } from '../onnx/onnx-schema';
-import { QUANT_BLOCK, type WeightFormat, weightFormat } from './weight-packing';
 
 /** A page, so that the engine can map each weight straight from the file. */
 const ALIGNMENT = 4096;
@@ -16,7 +15,7 @@ export interface Linear {
   readonly name: string;
   readonly inputs: number;
   readonly outputs: number;
-  readonly format: WeightFormat;
+  readonly format: EngineFormat;
   readonly sources: readonly LinearSource[];
 }
 
@@ -44,7 +43,7 @@ export interface WeightPlan {
 }
 
 export interface LayerWeightPlan extends WeightPlan {
-  /** Query, key and value: one stacked linear, or three where the file mixes formats. */
+  /** Query, key and value: one stacked linear, or more where the file mixes formats. */
   readonly qkv: readonly Linear[];
   readonly attentionOutput: Linear;
   readonly gate: Linear;
@@ -82,11 +81,15 @@ export function outputWeightPlan(header: GgufHeader, { tiedEmbeddings }: ModelDe
   return { ...lay('output.weights', norms, [head]), head };
 }
 
-/** One fused linear when all tensors share a format, else one each. */
+/** One fused linear of all neighbours that share a format. */
 function stack(name: string, sources: readonly LinearSource[]): Linear[] {
-  const formats = new Set(sources.map(({ tensor }) => weightFormat(tensor.type)));
-  if (formats.size === 1) return [fuse(name, sources)];
-  return sources.map((source, index) => fuse(`${name}.${index}`, [source]));
+  const runs: LinearSource[][] = [];
+  for (const source of sources) {
+    const run = runs.at(-1);
+    if (run && engineFormat(run[0]!.tensor.type) === engineFormat(source.tensor.type)) run.push(source);
+    else runs.push([source]);
+  }
+  return runs.map((run, index) => fuse(`${name}.${index}`, run));
 }
 
 function linear(name: string, tensor: GgufTensor): Linear {
@@ -99,14 +102,16 @@ function fuse(name: string, sources: readonly LinearSource[]): Linear {
     name,
     inputs: first.shape[0]!,
     outputs: sources.reduce((rows, { tensor }) => rows + tensor.shape[1]!, 0),
-    format: weightFormat(first.type),
+    format: engineFormat(first.type),
     sources,
   };
 }
 
-/** Names of a quantised linear's two packed tensors. */
+/** Names of a quantised linear's packed tensors. */
 export const quantsName = (linear: Linear) => `${linear.name}.quants`;
 export const scalesName = (linear: Linear) => `${linear.name}.scales`;
+/** [outputs, groups], of formats with offsets only */
+export const offsetsName = (linear: Linear) => `${linear.name}.offsets`;
 
 function lay(file: string, vectors: readonly Vector[], linears: readonly Linear[]): WeightPlan {
   const packed = new Map<string, PackedTensor>();
@@ -119,14 +124,16 @@ function lay(file: string, vectors: readonly Vector[], linears: readonly Linear[
   };
   for (const { name, tensor } of vectors) place(name, OnnxType.FLOAT, [tensor.shape[0]!]);
   for (const linear of linears) {
-    const { name, inputs, outputs, format } = linear;
-    if (format === 'fp32') {
+    const { name, inputs, outputs } = linear;
+    const { bits, groupSize, hasOffsets } = linear.format;
+    if (bits === 32) {
       place(name, OnnxType.FLOAT, [outputs, inputs]);
-    } else {
-      const blocks = inputs / QUANT_BLOCK;
-      place(quantsName(linear), OnnxType.UINT8, [outputs, blocks, format === 'q4' ? QUANT_BLOCK / 2 : QUANT_BLOCK]);
-      place(scalesName(linear), OnnxType.FLOAT, [outputs * blocks]);
+      continue;
     }
+    const groups = inputs / groupSize;
+    place(quantsName(linear), OnnxType.UINT8, [outputs, groups, (groupSize * bits) / 8]);
+    place(scalesName(linear), OnnxType.FLOAT, [outputs * groups]);
+    if (hasOffsets) place(offsetsName(linear), OnnxType.FLOAT, [outputs, groups]);
   }
   return { file, vectors, linears, packed, bytes: end };
 }
