@@ -77,7 +77,12 @@ const randomCase = (
   change: Partial<RandomModelShape>,
   format: keyof typeof TOLERANCE = 'F32',
 ): ParityCase => ({
-  ...{ name, create: random(change, GgmlType[format]), prompts: () => Promise.resolve(randomPrompts(PROMPTS, SHAPE.vocabSize)), tolerance: TOLERANCE[format] },
+  ...{
+    name,
+    create: random(change, GgmlType[format]),
+    prompts: () => Promise.resolve(randomPrompts(PROMPTS, SHAPE.vocabSize)),
+    tolerance: TOLERANCE[format],
+  },
   nearTies: format === 'F32' ? NEAR_TIES.F32 : NEAR_TIES.random,
 });
 

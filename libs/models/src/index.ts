@@ -1,3 +1,7 @@
+export * from './architecture/architectures';
+export * from './architecture/describe-model';
+export * from './architecture/model-tensors';
+export { demandSentencePiece, END_OF_GENERATION_TEXTS } from './architecture/special-tokens';
 export { namingFile } from './gguf/errors';
 export * from './gguf/dequantize';
 export * from './gguf/engine-format';
@@ -9,7 +13,4 @@ export * from './gguf/half';
 export * from './gguf/metadata-reader';
 export * from './gguf/quant-groups';
 export * from './inspect-model';
-export * from './llama/describe-model';
-export * from './llama/model-tensors';
 export * from './scan-models';
-export { demandSentencePiece, END_OF_GENERATION_TEXTS } from './llama/special-tokens';

@@ -4,7 +4,7 @@ import { PangalacticError, repositoryRoot } from '@pangalactic/contracts';
 import { encodeGgufHeader, encodeNumber, encodeString, type GgufMetadata, uint32 } from '@pangalactic/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { describeModel } from '../llama/describe-model';
+import { describeModel } from '../architecture/describe-model';
 import { MATRIX_TYPES } from './engine-format';
 import { describeTypes, GgmlType } from './ggml-type';
 import { parseGgufHeader } from './gguf-header';

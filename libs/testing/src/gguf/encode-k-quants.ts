@@ -38,7 +38,10 @@ export function encodeQ6K(values: Float32Array, view: DataView): void {
         view.setUint8(at + 64 * half + i, (quant(i) & 0x0f) | ((quant(i + 64) & 0x0f) << 4));
       }
       for (let i = 0; i < 32; i++) {
-        const upper = [0, 1, 2, 3].reduce((bits, quarter) => bits | ((quant(i + 32 * quarter) >> 4) << (2 * quarter)), 0);
+        const upper = [0, 1, 2, 3].reduce(
+          (bits, quarter) => bits | ((quant(i + 32 * quarter) >> 4) << (2 * quarter)),
+          0,
+        );
         view.setUint8(at + 128 + 32 * half + i, upper);
       }
     }

@@ -27,8 +27,13 @@ export async function writeWeights(
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     await writeAt(handle, bytes, plan.packed.get(name)!.offset + skip);
   };
-  for (const { name, tensor } of plan.vectors) {
-    await write(name, unpackFloats(tensor.type, await read(tensor.name)));
+  for (const { name, tensors } of plan.vectors) {
+    let written = 0;
+    for (const tensor of tensors) {
+      const floats = unpackFloats(tensor.type, await read(tensor.name));
+      await write(name, floats, written);
+      written += floats.byteLength;
+    }
   }
   for (const linear of plan.linears) await writeLinear(linear, headSize, read, write);
 }
@@ -51,9 +56,9 @@ async function writeLinear(
 ): Promise<void> {
   let quantBytes = 0;
   let floatBytes = 0;
-  for (const { tensor, rotary } of linear.sources) {
+  for (const { tensor, permuted } of linear.sources) {
     const stored = await read(tensor.name);
-    const raw = rotary ? unpermuteRotaryRows(stored, stored.length / tensor.shape[1]!, headSize) : stored;
+    const raw = permuted ? unpermuteRotaryRows(stored, stored.length / tensor.shape[1]!, headSize) : stored;
     if (linear.format.bits === 32) {
       const floats = unpackFloats(tensor.type, raw);
       await write(linear.name, floats, floatBytes);
