@@ -7,19 +7,23 @@ import { GgmlType } from '@pangalactic/models';
 import {
   LlamaCppPeer,
   peerAvailable,
-  type Prediction,
   type RandomModelShape,
-  seededRandom,
   writeF32Copy,
   writeRandomModel,
 } from '@pangalactic/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  compareWithLlamaCpp,
+  continueWithLlamaCpp,
+  describeComparison,
+  forceAlong,
+  randomPrompts,
+  type Tolerance,
+} from './compare-with-llama-cpp';
 import { ForcedModel } from './forced-model';
 
 const TOKENS = 64;
 const PROMPTS = 8;
-/** Tokens of each step that are compared: those that can become the answer. */
-const COMPARED = 5;
 const SHAPE: RandomModelShape = {
   ...{ layers: 3, hiddenSize: 128, heads: 4, kvHeads: 2, headSize: 32, feedForwardSize: 256 },
   ...{ vocabSize: 512, contextLength: 256, tiedEmbeddings: false },
@@ -39,12 +43,6 @@ const random = (change: Partial<RandomModelShape>, type: GgmlType) => async () =
   await writeRandomModel(path, { ...SHAPE, ...change }, { seed: 11, type });
   return path;
 };
-
-interface Tolerance {
-  /** No log-probability may differ by more. Where the reference's two best are closer than twice that, either may win. */
-  readonly largest: number;
-  readonly mean: number;
-}
 
 /**
  * With float32 weights only the order of sums differs. For quantised weights both engines round activations to 8 bits,
@@ -79,7 +77,12 @@ const randomCase = (
   change: Partial<RandomModelShape>,
   format: keyof typeof TOLERANCE = 'F32',
 ): ParityCase => ({
-  ...{ name, create: random(change, GgmlType[format]), prompts: randomPrompts, tolerance: TOLERANCE[format] },
+  ...{
+    name,
+    create: random(change, GgmlType[format]),
+    prompts: () => Promise.resolve(randomPrompts(PROMPTS, SHAPE.vocabSize)),
+    tolerance: TOLERANCE[format],
+  },
   nearTies: format === 'F32' ? NEAR_TIES.F32 : NEAR_TIES.random,
 });
 
@@ -101,30 +104,6 @@ async function goldenPrompts(): Promise<number[][]> {
   return golden.cases.map(({ prompt_ids }) => prompt_ids);
 }
 
-async function randomPrompts(): Promise<number[][]> {
-  const next = seededRandom(5);
-  const ids = (count: number) => Array.from({ length: count }, () => Math.floor(next() * SHAPE.vocabSize));
-  return Array.from({ length: PROMPTS }, (_, index) => ids(6 + 5 * index));
-}
-
-/** One step of the continuation that llama.cpp chose. */
-interface ComparedStep {
-  /** In log-probability, of the reference's best tokens. */
-  readonly differences: readonly number[];
-  readonly sameChoice: boolean;
-  /** How far apart the reference's two best tokens are. */
-  readonly gap: number;
-}
-
-function compare({ id, gap, top }: Prediction, ours: Float64Array): ComparedStep {
-  const compared = top.slice(0, COMPARED);
-  return {
-    differences: compared.map((token) => Math.abs(ours[token.id]! - token.logProbability)),
-    sameChoice: ours.every((logProbability) => logProbability <= ours[id]!),
-    gap,
-  };
-}
-
 // Elsewhere the float64 goldens in models/golden, which the engine's own specs compare with, stand for llama.cpp.
 describe.runIf(`${process.platform}-${process.arch}` === 'linux-x64')('parity with llama.cpp', () => {
   let peer: LlamaCppPeer;
@@ -141,26 +120,15 @@ describe.runIf(`${process.platform}-${process.arch}` === 'linux-x64')('parity wi
   it.each(cases)('$name', async ({ name, create, prompts, tolerance, nearTies }) => {
     const path = await create();
     const ours = await ForcedModel.open(path, join(folder, 'cache'));
-    const steps: ComparedStep[] = [];
-    for (const promptIds of await prompts()) {
-      const reference = await peer.generate(path, promptIds, TOKENS);
-      const rows = await ours.logProbabilities(
-        promptIds,
-        reference.map(({ id }) => id),
-      );
-      steps.push(...reference.map((prediction, index) => compare(prediction, rows[index]!)));
-    }
+    const continuations = await continueWithLlamaCpp(peer, path, await prompts(), TOKENS);
+    const comparison = compareWithLlamaCpp(continuations, await forceAlong(ours, continuations));
     await ours.close();
-    expect(steps.length).toBeGreaterThanOrEqual(PROMPTS * TOKENS);
-
-    const differences = steps.flatMap((step) => step.differences);
-    const largest = Math.max(...differences);
-    const mean = differences.reduce((a, b) => a + b) / differences.length;
-    const others = steps.filter(({ sameChoice }) => !sameChoice);
-    console.info(`${name}: largest ${largest.toExponential(1)}, mean ${mean.toExponential(1)}, ${others.length} other`);
+    console.info(`${name}: ${describeComparison(comparison)}`);
+    const { steps, largest, mean, otherChoices } = comparison;
+    expect(steps).toBeGreaterThanOrEqual(PROMPTS * TOKENS);
     expect(largest).toBeLessThan(tolerance.largest);
     expect(mean).toBeLessThan(tolerance.mean);
-    expect(others.filter(({ gap }) => gap >= 2 * tolerance.largest)).toEqual([]);
-    expect(others.length).toBeLessThanOrEqual(nearTies);
+    expect(otherChoices.filter((gap) => gap >= 2 * tolerance.largest)).toEqual([]);
+    expect(otherChoices.length).toBeLessThanOrEqual(nearTies);
   });
 });

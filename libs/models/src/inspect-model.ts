@@ -1,10 +1,10 @@
 import type { ModelInfo } from '@pangalactic/contracts';
 import { namingFile } from './gguf/errors';
-import { engineBytes } from './gguf/ggml-type';
+import { engineBytes } from './gguf/engine-format';
 import { GgufFile } from './gguf/gguf-file';
 import type { GgufHeader } from './gguf/gguf-header';
-import { describeModel } from './llama/describe-model';
-import { embeddingTensor, type ExpectedTensor, layerTensors, type LlamaShape, outputTensors } from './llama/model-tensors';
+import { describeModel } from './architecture/describe-model';
+import { embeddingTensor, type ExpectedTensor, layerTensors, type ModelShape, outputTensors } from './architecture/model-tensors';
 
 /** What a node reports of a file: read from its header and a few samples, never from all of its weights. */
 export async function inspectModel(id: string, path: string): Promise<ModelInfo> {
@@ -33,7 +33,7 @@ export async function inspectModel(id: string, path: string): Promise<ModelInfo>
 /** What the parts of a described model take in the engine. */
 export function weightBytes(
   header: GgufHeader,
-  shape: LlamaShape,
+  shape: ModelShape,
 ): Pick<ModelInfo, 'layerBytes' | 'embeddingBytes' | 'outputBytes'> {
   const layers = Array.from({ length: shape.layers }, (_, layer) => layerTensors(shape, layer));
   return {

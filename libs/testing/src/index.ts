@@ -7,6 +7,7 @@ export * from './fault-proxy';
 export * from './free-port';
 export * from './gguf/encode-tensor';
 export * from './gguf/f32-copy';
+export * from './gguf/float-bits';
 export * from './gguf/metadata';
 export * from './gguf/random-model';
 export * from './gguf/write-gguf';

@@ -1,5 +1,3 @@
-import { PangalacticError } from '@pangalactic/contracts';
-
 /** Tensor types of the GGUF format (ggml.h, enum ggml_type); 4, 5, 31-33 and 36-38 were removed from it. */
 export enum GgmlType {
   F32 = 0,
@@ -93,36 +91,6 @@ export function ggmlTypeLayout(type: GgmlType): GgmlTypeLayout {
 /** Bytes of a tensor in the file. */
 export function ggmlBytes(type: GgmlType, elements: number): number {
   const { blockSize, blockBytes } = ggmlTypeLayout(type);
-  return (elements / blockSize) * blockBytes;
-}
-
-/**
- * Bytes that the engine holds for one block of weights. F16 is computed as float32. The packed matrix kernels keep, for
- * each 32 weights, the quants (16 or 32 bytes), the float32 scale and the float32 sum of the block.
- */
-const ENGINE_BLOCK_BYTES: ReadonlyMap<GgmlType, number> = new Map([
-  [GgmlType.F32, 4],
-  [GgmlType.F16, 4],
-  [GgmlType.Q8_0, 32 + 4 + 4],
-  [GgmlType.Q4_0, 16 + 4 + 4],
-]);
-
-/** Types the engine multiplies with and looks embeddings up in. */
-export const MATRIX_TYPES: readonly GgmlType[] = [...ENGINE_BLOCK_BYTES.keys()];
-
-/** Types of the small vectors: the engine holds them as float32. */
-export const NORM_TYPES: readonly GgmlType[] = [GgmlType.F32, GgmlType.F16];
-
-/** Bytes of a tensor in the engine: the only source of the planner's memory ledger. */
-export function engineBytes(type: GgmlType, elements: number): number {
-  const { name, blockSize } = ggmlTypeLayout(type);
-  const blockBytes = ENGINE_BLOCK_BYTES.get(type);
-  if (blockBytes === undefined) {
-    throw new PangalacticError(
-      'unsupported_tensor_type',
-      `tensor type ${name}: allowed: ${describeTypes(MATRIX_TYPES)}`,
-    );
-  }
   return (elements / blockSize) * blockBytes;
 }
 

@@ -4,8 +4,9 @@ import { PangalacticError, repositoryRoot } from '@pangalactic/contracts';
 import { encodeGgufHeader, encodeNumber, encodeString, type GgufMetadata, uint32 } from '@pangalactic/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { describeModel } from '../llama/describe-model';
-import { GgmlType } from './ggml-type';
+import { describeModel } from '../architecture/describe-model';
+import { MATRIX_TYPES } from './engine-format';
+import { describeTypes, GgmlType } from './ggml-type';
 import { parseGgufHeader } from './gguf-header';
 import { GGUF_LIMITS } from './gguf-limits';
 
@@ -168,7 +169,7 @@ describe('a hostile header', () => {
     expect(() => parseGgufHeader(crafted(1, 0, tensorEntry('blk.0.attn_q.weight', [32], 99, 0)))).toThrow(
       expect.objectContaining({
         code: 'unsupported_tensor_type',
-        message: 'tensor "blk.0.attn_q.weight" has the unknown type 99: allowed: F32, F16, Q8_0, Q4_0',
+        message: `tensor "blk.0.attn_q.weight" has the unknown type 99: allowed: ${describeTypes(MATRIX_TYPES)}`,
       }),
     );
   });

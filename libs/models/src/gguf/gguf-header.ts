@@ -1,6 +1,7 @@
 import { PangalacticError } from '@pangalactic/contracts';
 import { ByteCursor, EndOfBytes } from './byte-cursor';
-import { describeTypes, GGML_TYPES, type GgmlType, MATRIX_TYPES } from './ggml-type';
+import { MATRIX_TYPES } from './engine-format';
+import { describeTypes, GGML_TYPES, type GgmlType } from './ggml-type';
 import { corrupt, describeValue, quote } from './errors';
 import { GGUF_LIMITS } from './gguf-limits';
 import type { GgufValue } from './gguf-value';

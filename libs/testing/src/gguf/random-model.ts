@@ -2,8 +2,9 @@ import {
   allTensors,
   type ExpectedTensor,
   GgmlType,
-  type LlamaShape,
+  type ModelShape,
   OUTPUT_HEAD,
+  ROPE_FACTORS,
   TOKEN_EMBEDDING,
 } from '@pangalactic/models';
 import { encodeTensor } from './encode-tensor';
@@ -12,23 +13,20 @@ import { EOS_ID, vocabularyMetadata } from './random-vocabulary';
 import { RandomWeights } from './random-weights';
 import { type TensorSource, writeGguf } from './write-gguf';
 
-export interface RandomModelShape extends LlamaShape {
+type Variant = Pick<ModelShape, 'architecture' | 'ropeFactors'>;
+
+/** A plain llama unless it says otherwise. */
+export interface RandomModelShape extends Omit<ModelShape, keyof Variant>, Partial<Variant> {
   readonly contextLength: number;
 }
 
 export interface RandomModelOptions {
   readonly seed: number;
-  /** Of the matrices; norms are float32. */
-  readonly type: GgmlType;
+  /** Added to what follows from the shape. */
+  readonly metadata?: GgufMetadata;
+  /** Of all matrices, or of each by its name; norms and biases are float32. */
+  readonly type: GgmlType | ((tensor: string) => GgmlType);
 }
-
-/** `general.file_type` (llama.h, enum llama_ftype). */
-const FILE_TYPES: ReadonlyMap<GgmlType, number> = new Map([
-  [GgmlType.F32, 0],
-  [GgmlType.F16, 1],
-  [GgmlType.Q4_0, 2],
-  [GgmlType.Q8_0, 7],
-]);
 
 /**
  * Gains over the deviation 1 / sqrt(inputs), which keeps a signal's size. Queries and keys above 1 let attention choose;
@@ -44,26 +42,27 @@ const GAINS: Readonly<Record<string, number>> = {
   token_embd: 3,
 };
 
-/** A llama model with random weights and a small vocabulary, equal for equal seeds. Its greedy output does not end by itself. */
+/** A model with random weights and a small vocabulary, equal for equal seeds. Its greedy output does not end by itself. */
 export async function writeRandomModel(
   path: string,
-  shape: RandomModelShape,
-  { seed, type }: RandomModelOptions,
+  randomShape: RandomModelShape,
+  { seed, type, metadata }: RandomModelOptions,
 ): Promise<void> {
-  const fileType = FILE_TYPES.get(type);
-  if (fileType === undefined) throw new RangeError(`type ${GgmlType[type]}: allowed: F32, F16, Q4_0, Q8_0`);
+  const shape = { architecture: 'llama', ropeFactors: false, ...randomShape } as const;
+  const typeOf = typeof type === 'function' ? type : () => type;
   const weights = new RandomWeights(seed);
   const head = shape.tiedEmbeddings ? TOKEN_EMBEDDING : OUTPUT_HEAD;
-  const tensors = [...allTensors(shape)].map((tensor) => randomTensor(tensor, type, weights, head));
-  await writeGguf(path, { ...shapeMetadata(shape, fileType), ...vocabularyMetadata(shape.vocabSize) }, tensors);
+  const tensors = [...allTensors(shape)].map((tensor) => randomTensor(tensor, typeOf(tensor.name), weights, head));
+  await writeGguf(path, { ...shapeMetadata(shape), ...vocabularyMetadata(shape.vocabSize), ...metadata }, tensors);
 }
 
 function randomTensor(tensor: ExpectedTensor, type: GgmlType, weights: RandomWeights, head: string): TensorSource {
   const { name, shape } = tensor;
   const [inputs, outputs] = shape as [number, number?];
   if (outputs === undefined) {
-    const norm = () => [encodeTensor(GgmlType.F32, weights.normals(inputs, 1, 0.1))];
-    return { name, shape, type: GgmlType.F32, chunks: norm };
+    const [mean, deviation] = vectorDistribution(name);
+    const vector = () => [encodeTensor(GgmlType.F32, weights.normals(inputs, mean, deviation))];
+    return { name, shape, type: GgmlType.F32, chunks: vector };
   }
   const part = name.split('.').at(-2)!;
   const deviation = (GAINS[part] ?? 1) / Math.sqrt(inputs);
@@ -72,23 +71,32 @@ function randomTensor(tensor: ExpectedTensor, type: GgmlType, weights: RandomWei
   return { name, shape, type, chunks: () => weights.matrix(type, [inputs, outputs], deviation, zeroRow) };
 }
 
-function shapeMetadata(shape: RandomModelShape, fileType: number): GgufMetadata {
+function vectorDistribution(name: string): [mean: number, deviation: number] {
+  if (name === ROPE_FACTORS) return [4, 1];
+  return name.endsWith('.bias') ? [0, 0.5] : [1, 0.1];
+}
+
+function shapeMetadata(shape: RandomModelShape & Variant): GgufMetadata {
+  const ofArchitecture: GgufMetadata = {
+    vocab_size: uint32(shape.vocabSize),
+    context_length: uint32(shape.contextLength),
+    embedding_length: uint32(shape.hiddenSize),
+    block_count: uint32(shape.layers),
+    feed_forward_length: uint32(shape.feedForwardSize),
+    'attention.head_count': uint32(shape.heads),
+    'attention.head_count_kv': uint32(shape.kvHeads),
+    'attention.key_length': uint32(shape.headSize),
+    'attention.value_length': uint32(shape.headSize),
+    'attention.layer_norm_rms_epsilon': float32(1e-5),
+    'rope.dimension_count': uint32(shape.headSize),
+    'rope.freq_base': float32(10_000),
+  };
   return {
-    'general.architecture': text('llama'),
+    'general.architecture': text(shape.architecture),
     'general.name': text('random'),
-    'general.file_type': uint32(fileType),
     'general.quantization_version': uint32(2),
-    'llama.vocab_size': uint32(shape.vocabSize),
-    'llama.context_length': uint32(shape.contextLength),
-    'llama.embedding_length': uint32(shape.hiddenSize),
-    'llama.block_count': uint32(shape.layers),
-    'llama.feed_forward_length': uint32(shape.feedForwardSize),
-    'llama.attention.head_count': uint32(shape.heads),
-    'llama.attention.head_count_kv': uint32(shape.kvHeads),
-    'llama.attention.key_length': uint32(shape.headSize),
-    'llama.attention.value_length': uint32(shape.headSize),
-    'llama.attention.layer_norm_rms_epsilon': float32(1e-5),
-    'llama.rope.dimension_count': uint32(shape.headSize),
-    'llama.rope.freq_base': float32(10_000),
+    ...Object.fromEntries(
+      Object.entries(ofArchitecture).map(([key, value]) => [`${shape.architecture}.${key}`, value]),
+    ),
   };
 }

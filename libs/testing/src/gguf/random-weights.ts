@@ -1,4 +1,4 @@
-import { ggmlBytes, type GgmlType } from '@pangalactic/models';
+import { ggmlBytes, type GgmlType, ggmlTypeLayout } from '@pangalactic/models';
 import { seededRandom } from '../seeded-random';
 import { encodeTensor } from './encode-tensor';
 
@@ -6,6 +6,7 @@ import { encodeTensor } from './encode-tensor';
 const POOL_VALUES = 2 ** 20;
 /** A row of a large tensor consists of this many pieces (or as many as it has blocks), so that no two rows are alike. */
 const PIECES_PER_ROW = 8;
+/** Elements that are copied together, if the type's blocks are not larger. */
 const BLOCK = 32;
 const CHUNK_BYTES = 2 ** 20;
 
@@ -42,7 +43,7 @@ export class RandomWeights {
     zeroRow?: number,
   ): Generator<Uint8Array> {
     const [rowElements, rows] = shape;
-    if (rowElements * rows <= POOL_VALUES || rowElements % BLOCK !== 0) {
+    if (rowElements * rows <= POOL_VALUES || rowElements % blockOf(type) !== 0) {
       const values = this.normals(rowElements * rows, 0, deviation);
       if (zeroRow !== undefined) values.fill(0, zeroRow * rowElements, (zeroRow + 1) * rowElements);
       yield encodeTensor(type, values);
@@ -61,14 +62,15 @@ export class RandomWeights {
 
   private pooledRows(type: GgmlType, rowElements: number, rows: number, deviation: number): Uint8Array {
     const pool = this.encodedPool(type, deviation);
-    const rowBlocks = rowElements / BLOCK;
+    const blockSize = blockOf(type);
+    const rowBlocks = rowElements / blockSize;
     const pieceBlocks = Math.ceil(rowBlocks / PIECES_PER_ROW);
-    const blockBytes = ggmlBytes(type, BLOCK);
+    const blockBytes = ggmlBytes(type, blockSize);
     const out = new Uint8Array(rows * rowBlocks * blockBytes);
     for (let row = 0; row < rows; row++) {
       for (let block = 0; block < rowBlocks; block += pieceBlocks) {
         const blocks = Math.min(pieceBlocks, rowBlocks - block);
-        const start = Math.floor(this.uniform() * (POOL_VALUES / BLOCK - blocks)) * blockBytes;
+        const start = Math.floor(this.uniform() * (POOL_VALUES / blockSize - blocks)) * blockBytes;
         out.set(pool.subarray(start, start + blocks * blockBytes), (row * rowBlocks + block) * blockBytes);
       }
     }
@@ -88,4 +90,8 @@ export class RandomWeights {
     }
     return encoded;
   }
+}
+
+function blockOf(type: GgmlType): number {
+  return Math.max(BLOCK, ggmlTypeLayout(type).blockSize);
 }

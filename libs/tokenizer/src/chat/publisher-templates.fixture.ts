@@ -44,7 +44,7 @@ export function publisherModel(name: PublisherName): { tokenizer: ModelTokenizer
 }
 
 export function publisherTemplate(name: PublisherName): string {
-  return readFileSync(join(import.meta.dirname, 'publishers', `${name}.jinja`), 'utf8');
+  return readFileSync(join(__dirname, 'publishers', `${name}.jinja`), 'utf8');
 }
 
 function publisherHeader({ controls, bos, eos, isSentencePiece }: Publisher, template: string): GgufHeader {

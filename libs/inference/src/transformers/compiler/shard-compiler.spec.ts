@@ -20,7 +20,7 @@ describe('compileShard', () => {
       ...{ model, description: describeModel(model.header), fingerprint: 'nano', layers: { from: 0, to: 4 } },
       ...{ positions: 64, sentinel: true, cache, onProgress, signal: giveUp.signal },
     });
-  const weightFiles = async () => (await readdir(join(cacheDir, 'nano-v1'))).sort();
+  const weightFiles = async () => (await readdir(join(cacheDir, 'nano-v2'))).sort();
 
   beforeEach(async () => {
     cacheDir = await mkdtemp(join(tmpdir(), 'pangalactic-compiler-'));

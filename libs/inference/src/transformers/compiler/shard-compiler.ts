@@ -1,14 +1,16 @@
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LayerRange } from '@pangalactic/contracts';
-import type { GgufFile, ModelDescription } from '@pangalactic/models';
+import { type GgufFile, type ModelDescription, ROPE_FACTORS } from '@pangalactic/models';
+import { rotaryTables } from './rotary-tables';
 import { buildShardGraph } from './shard-graph';
 import type { WeightCache } from './weight-cache';
 import { writeWeights } from './weight-file';
+import { unpackFloats } from './weight-packing';
 import { layerWeightPlan, outputWeightPlan, type WeightPlan } from './weight-plan';
 
 /** Raised when the packing or its layout changes, so that old caches are not read. */
-const PACKING_VERSION = 1;
+const PACKING_VERSION = 2;
 
 export interface CompileOptions {
   readonly model: GgufFile;
@@ -36,7 +38,7 @@ export async function compileShard(options: CompileOptions): Promise<CompiledSha
   const { model, description, fingerprint, layers, positions, sentinel, cache, onProgress, signal } = options;
   const weightFolder = cache.folder(fingerprint, PACKING_VERSION);
   const layerPlans = Array.from({ length: layers.to - layers.from }, (_, index) =>
-    layerWeightPlan(model.header, layers.from + index),
+    layerWeightPlan(model.header, description, layers.from + index),
   );
   const outputPlan = layers.to === description.layers ? outputWeightPlan(model.header, description) : undefined;
   const plans: WeightPlan[] = [...layerPlans, ...(outputPlan ? [outputPlan] : [])];
@@ -50,6 +52,12 @@ export async function compileShard(options: CompileOptions): Promise<CompiledSha
     done += plan.bytes;
     onProgress(done / weightBytes);
   }
-  const graph = buildShardGraph({ model: description, layers, layerPlans, outputPlan, positions, sentinel });
+  const rotary = rotaryTables(description, positions, await ropeFactors(model, description));
+  const graph = buildShardGraph({ model: description, layers, layerPlans, outputPlan, rotary, sentinel });
   return { graph, weightFolder };
+}
+
+async function ropeFactors(model: GgufFile, description: ModelDescription): Promise<Float32Array | undefined> {
+  if (!description.ropeFactors) return undefined;
+  return unpackFloats(model.header.tensors.get(ROPE_FACTORS)!.type, await model.readTensor(ROPE_FACTORS));
 }

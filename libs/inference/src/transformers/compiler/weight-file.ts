@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { GgufFile } from '@pangalactic/models';
-import { type Linear, quantsName, scalesName, type WeightPlan } from './weight-plan';
-import { packQ4, packQ8, unpackFloats, unpermuteRotaryRows } from './weight-packing';
+import { packQuants, unpackFloats, unpermuteRotaryRows } from './weight-packing';
+import { type Linear, offsetsName, quantsName, scalesName, type WeightPlan } from './weight-plan';
 
 /** One call of the operating system writes at most 2 GiB, and Node refuses more. */
 const WRITE_BYTES = 2 ** 30;
@@ -27,8 +27,13 @@ export async function writeWeights(
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     await writeAt(handle, bytes, plan.packed.get(name)!.offset + skip);
   };
-  for (const { name, tensor } of plan.vectors) {
-    await write(name, unpackFloats(tensor.type, await read(tensor.name)));
+  for (const { name, tensors } of plan.vectors) {
+    let written = 0;
+    for (const tensor of tensors) {
+      const floats = unpackFloats(tensor.type, await read(tensor.name));
+      await write(name, floats, written);
+      written += floats.byteLength;
+    }
   }
   for (const linear of plan.linears) await writeLinear(linear, headSize, read, write);
 }
@@ -51,17 +56,18 @@ async function writeLinear(
 ): Promise<void> {
   let quantBytes = 0;
   let floatBytes = 0;
-  for (const { tensor, rotary } of linear.sources) {
+  for (const { tensor, permuted } of linear.sources) {
     const stored = await read(tensor.name);
-    const raw = rotary ? unpermuteRotaryRows(stored, stored.length / tensor.shape[1]!, headSize) : stored;
-    if (linear.format === 'fp32') {
+    const raw = permuted ? unpermuteRotaryRows(stored, stored.length / tensor.shape[1]!, headSize) : stored;
+    if (linear.format.bits === 32) {
       const floats = unpackFloats(tensor.type, raw);
       await write(linear.name, floats, floatBytes);
       floatBytes += floats.byteLength;
     } else {
-      const { quants, scales } = linear.format === 'q4' ? packQ4(raw) : packQ8(raw);
+      const { quants, scales, offsets } = packQuants(tensor.type, raw);
       await write(quantsName(linear), quants, quantBytes);
       await write(scalesName(linear), scales, floatBytes);
+      if (offsets) await write(offsetsName(linear), offsets, floatBytes);
       quantBytes += quants.byteLength;
       floatBytes += scales.byteLength;
     }

@@ -1,51 +1,65 @@
-import { dequantizeRows, GgmlType } from '@pangalactic/models';
+import { dequantizeRows, engineFormat, GgmlType, ggmlTypeLayout, QUANT_TYPES } from '@pangalactic/models';
+import { encodeTensor, seededRandom } from '@pangalactic/testing';
 import { describe, expect, it } from 'vitest';
-import { packQ4, packQ8, QUANT_BLOCK, type QuantisedRows, unpackFloats, unpermuteRotaryRows } from './weight-packing';
+import { packQuants, unpackFloats, unpermuteRotaryRows } from './weight-packing';
 
-/** Deterministic bytes with small, finite half-float scales at the start of each block. */
-function randomBlocks(blocks: number, blockBytes: number): Uint8Array {
-  let state = 7;
-  const raw = Uint8Array.from(
-    { length: blocks * blockBytes },
-    () => (state = (state * 1103515245 + 12345) & 0x7fffffff) >> 16,
+/** More than the packing spells out at a time. */
+const WEIGHTS = 20_480;
+
+function randomTensor(type: GgmlType): Uint8Array {
+  const next = seededRandom(7);
+  return encodeTensor(
+    type,
+    Float32Array.from({ length: WEIGHTS }, () => next() - 0.3),
   );
-  for (let at = 0; at < raw.length; at += blockBytes) raw[at + 1] = 0x20 | (raw[at + 1]! & 0x8f);
-  return raw;
 }
 
-/** What MatMulNBits multiplies with: (q - zero point) * scale, neighbours in the low and high half of a byte. */
-function weightsOf({ quants, scales }: QuantisedRows, bits: 4 | 8): Float32Array {
-  return Float32Array.from({ length: scales.length * QUANT_BLOCK }, (_, i) => {
-    const scale = scales[Math.floor(i / QUANT_BLOCK)]!;
-    if (bits === 8) return (quants[i]! - 128) * scale;
-    const byte = quants[i >> 1]!;
-    return ((i & 1 ? byte >> 4 : byte & 0x0f) - 8) * scale;
+/** What MatMulNBits multiplies with, plus the offset: neighbours lie in the low and high half of a byte. */
+function weightsOf(type: GgmlType, raw: Uint8Array): Float32Array {
+  const { quants, scales, offsets } = packQuants(type, raw);
+  const { bits, groupSize } = engineFormat(type);
+  return Float32Array.from({ length: scales.length * groupSize }, (_, i) => {
+    const group = Math.floor(i / groupSize);
+    const quant = bits === 8 ? quants[i]! : i & 1 ? quants[i >> 1]! >> 4 : quants[i >> 1]! & 0x0f;
+    return (quant - 2 ** (bits - 1)) * scales[group]! + (offsets?.[group] ?? 0);
   });
 }
 
-function reference(type: GgmlType, raw: Uint8Array, elements: number): Float32Array {
-  const out = new Float32Array(elements);
-  dequantizeRows(type, raw, elements, Uint32Array.of(0), out);
-  return out;
+function reference(type: GgmlType, raw: Uint8Array): Float32Array {
+  const out = new Float32Array(WEIGHTS);
+  dequantizeRows(type, raw, WEIGHTS, Uint32Array.of(0), out);
+  // 0 in place of -0, which is the same weight.
+  return out.map((weight) => weight + 0);
 }
+
+const quantTypes = [...QUANT_TYPES].map(([type, { asymmetric }]) => ({ name: GgmlType[type], type, asymmetric }));
 
 describe('weight packing', () => {
-  it('keeps every Q4_0 weight', () => {
-    const raw = randomBlocks(64, 18);
-    expect(weightsOf(packQ4(raw), 4)).toEqual(reference(GgmlType.Q4_0, raw, 64 * QUANT_BLOCK));
+  it.each(quantTypes.filter(({ asymmetric }) => !asymmetric))('keeps every $name weight', ({ type }) => {
+    const raw = randomTensor(type);
+    expect(weightsOf(type, raw)).toEqual(reference(type, raw));
   });
 
-  it('keeps every Q8_0 weight', () => {
-    const raw = randomBlocks(64, 34);
-    expect(weightsOf(packQ8(raw), 8)).toEqual(reference(GgmlType.Q8_0, raw, 64 * QUANT_BLOCK));
-  });
+  it.each(quantTypes.filter(({ asymmetric }) => asymmetric))(
+    'keeps every $name weight but for the rounding of its offset to float32',
+    ({ type }) => {
+      const raw = randomTensor(type);
+      const [packed, expected] = [weightsOf(type, raw), reference(type, raw)];
+      const errors = packed.map((weight, i) => Math.abs(weight - expected[i]!));
+      // Weights and offsets are below 1.
+      expect(Math.max(...errors)).toBeLessThanOrEqual(2 ** -23);
+      expect(expected.some((weight) => Math.abs(weight) > 0.6)).toBe(true);
+    },
+  );
 
-  it('keeps every F16 and F32 weight', () => {
-    const halves = randomBlocks(32, 2);
-    expect(unpackFloats(GgmlType.F16, halves)).toEqual(reference(GgmlType.F16, halves, 32));
-    const floats = Float32Array.from({ length: 32 }, (_, i) => Math.fround(Math.sin(i)));
-    expect(unpackFloats(GgmlType.F32, new Uint8Array(floats.buffer))).toEqual(floats);
-  });
+  it.each([GgmlType.F16, GgmlType.BF16, GgmlType.F32].map((type) => ({ name: GgmlType[type], type })))(
+    'keeps every $name weight',
+    ({ type }) => {
+      const raw = randomTensor(type);
+      expect(raw.length).toBe(WEIGHTS * ggmlTypeLayout(type).blockBytes);
+      expect(unpackFloats(type, raw)).toEqual(reference(type, raw));
+    },
+  );
 
   it('turns neighbouring rotary pairs into halves of the head', () => {
     // Two heads of size 6, one byte per row; a file holds the pairs (0, 3), (1, 4), (2, 5) of each head side by side.

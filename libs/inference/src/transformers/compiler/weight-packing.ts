@@ -1,78 +1,79 @@
-import { GgmlType, halfToFloat } from '@pangalactic/models';
+import {
+  allocateQuantGroups,
+  dequantizeRows,
+  engineFormat,
+  ggmlBytes,
+  type GgmlType,
+  ggmlTypeLayout,
+  QUANT_TYPES,
+  type QuantGroups,
+  readQuantGroups,
+} from '@pangalactic/models';
 
-/** How a weight matrix is held by the engine. All three mappings from GGUF are lossless. */
-export type WeightFormat = 'fp32' | 'q4' | 'q8';
-
-/** Weights that share one scale, in GGUF as in MatMulNBits. */
-export const QUANT_BLOCK = 32;
-const Q4_BLOCK_BYTES = 2 + QUANT_BLOCK / 2;
-const Q8_BLOCK_BYTES = 2 + QUANT_BLOCK;
-
-const FORMATS: Partial<Record<GgmlType, WeightFormat>> = {
-  [GgmlType.F32]: 'fp32',
-  [GgmlType.F16]: 'fp32',
-  [GgmlType.Q4_0]: 'q4',
-  [GgmlType.Q8_0]: 'q8',
-};
-
-export function weightFormat(type: GgmlType): WeightFormat {
-  const format = FORMATS[type];
-  if (!format) throw new Error(`no engine format for tensor type ${GgmlType[type]}: describeModel refuses such files`);
-  return format;
-}
-
-/** Packed quants and scales of a MatMulNBits weight: [rows, blocks, bytes per block] uint8 and [rows * blocks] float32. */
+/**
+ * Packed rows of a MatMulNBits weight: [rows, groups, bytes per group] uint8, [rows * groups] float32, and in formats with
+ * offsets [rows, groups] float32.
+ */
 export interface QuantisedRows {
   readonly quants: Uint8Array;
   readonly scales: Float32Array;
+  readonly offsets: Float32Array | undefined;
 }
+
+/** Weights that are spelled out at a time: a whole number of blocks of any type, small enough for the processor's cache. */
+const PIECE_WEIGHTS = 16_384;
 
 /**
- * Q4_0 keeps elements j and j + 16 of a block in byte j; MatMulNBits wants neighbours in one byte. The zero point is 8
- * in both.
+ * Quants of any type in the engine's order, in which neighbours share a byte, and around its zero point, the middle of
+ * the range. The offsets take up what that moves: a minimum m below quants from 0 on is m + scale x center around it.
  */
-export function packQ4(raw: Uint8Array): QuantisedRows {
-  const blocks = raw.length / Q4_BLOCK_BYTES;
-  const quants = new Uint8Array((blocks * QUANT_BLOCK) / 2);
-  const scales = new Float32Array(blocks);
-  for (let block = 0, at = 0, to = 0; block < blocks; block++, at += Q4_BLOCK_BYTES, to += 16) {
-    scales[block] = scaleAt(raw, at);
-    const first = at + 2;
-    for (let pair = 0; pair < 8; pair++) {
-      const a = raw[first + 2 * pair]!;
-      const b = raw[first + 2 * pair + 1]!;
-      quants[to + pair] = (a & 0x0f) | ((b & 0x0f) << 4);
-      quants[to + 8 + pair] = (a >> 4) | (b & 0xf0);
-    }
+export function packQuants(type: GgmlType, raw: Uint8Array): QuantisedRows {
+  const { bits, groupSize, hasOffsets } = engineFormat(type);
+  const { center } = QUANT_TYPES.get(type)!;
+  const { blockSize, blockBytes } = ggmlTypeLayout(type);
+  const weights = (raw.length / blockBytes) * blockSize;
+  const quants = new Uint8Array((weights * bits) / 8);
+  const scales = new Float32Array(weights / groupSize);
+  const offsets = hasOffsets ? new Float32Array(scales.length) : undefined;
+
+  const piece = allocateQuantGroups(type, PIECE_WEIGHTS);
+  for (let first = 0; first < weights; first += PIECE_WEIGHTS) {
+    const count = Math.min(PIECE_WEIGHTS, weights - first);
+    const groups = count / groupSize;
+    readQuantGroups(type, raw, ggmlBytes(type, first), count, piece);
+    if (bits === 4) joinNibbles(piece.quants, count, quants, first / 2);
+    else shiftQuants(piece.quants, count, 128 - center, quants, first);
+    scales.set(piece.scales.subarray(0, groups), first / groupSize);
+    if (offsets) addOffsets(piece, groups, center, offsets, first / groupSize);
   }
-  return { quants, scales };
+  return { quants, scales, offsets };
 }
 
-/** Q8_0 is signed; MatMulNBits is unsigned with zero point 128. */
-export function packQ8(raw: Uint8Array): QuantisedRows {
-  const blocks = raw.length / Q8_BLOCK_BYTES;
-  const quants = new Uint8Array(blocks * QUANT_BLOCK);
-  const scales = new Float32Array(blocks);
-  for (let block = 0, at = 0, to = 0; block < blocks; block++, at += Q8_BLOCK_BYTES, to += QUANT_BLOCK) {
-    scales[block] = scaleAt(raw, at);
-    for (let i = 0; i < QUANT_BLOCK; i++) quants[to + i] = raw[at + 2 + i]! ^ 0x80;
-  }
-  return { quants, scales };
+/** The center of all types of 4 bits is the engine's: 8. */
+function joinNibbles(quants: Uint8Array, count: number, out: Uint8Array, to: number): void {
+  for (let i = 0; i < count / 2; i++) out[to + i] = quants[2 * i]! | (quants[2 * i + 1]! << 4);
 }
 
-/** F16 or F32 as float32. */
+function shiftQuants(quants: Uint8Array, count: number, shift: number, out: Uint8Array, to: number): void {
+  for (let i = 0; i < count; i++) out[to + i] = quants[i]! + shift;
+}
+
+function addOffsets(
+  { scales, minimums }: QuantGroups,
+  groups: number,
+  center: number,
+  out: Float32Array,
+  to: number,
+): void {
+  for (let i = 0; i < groups; i++) out[to + i] = minimums[i]! + scales[i]! * center;
+}
+
+/** All elements of a tensor as float32. */
 export function unpackFloats(type: GgmlType, raw: Uint8Array): Float32Array {
-  if (type === GgmlType.F32) {
-    const copy = raw.slice();
-    return new Float32Array(copy.buffer, copy.byteOffset, copy.byteLength / 4);
-  }
-  const floats = new Float32Array(raw.length / 2);
-  for (let i = 0; i < floats.length; i++) floats[i] = halfToFloat(raw[2 * i]! | (raw[2 * i + 1]! << 8));
+  const { blockSize, blockBytes } = ggmlTypeLayout(type);
+  const floats = new Float32Array((raw.length / blockBytes) * blockSize);
+  dequantizeRows(type, raw, floats.length, [0], floats);
   return floats;
-}
-
-function scaleAt(raw: Uint8Array, at: number): number {
-  return halfToFloat(raw[at]! | (raw[at + 1]! << 8));
 }
 
 /**

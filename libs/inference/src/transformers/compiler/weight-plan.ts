@@ -1,14 +1,23 @@
-import type { GgufHeader, GgufTensor, ModelDescription } from '@pangalactic/models';
+import {
+  ARCHITECTURES,
+  type EngineFormat,
+  engineFormat,
+  type GgufHeader,
+  type GgufTensor,
+  type ModelDescription,
+  OUTPUT_HEAD,
+  OUTPUT_NORM,
+  TOKEN_EMBEDDING,
+} from '@pangalactic/models';
 import { OnnxType } from '../onnx/onnx-schema';
-import { QUANT_BLOCK, type WeightFormat, weightFormat } from './weight-packing';
 
 /** A page, so that the engine can map each weight straight from the file. */
 const ALIGNMENT = 4096;
 
 export interface LinearSource {
   readonly tensor: GgufTensor;
-  /** Set for query and key projections, see unpermuteRotaryRows. */
-  readonly rotary: boolean;
+  /** Its rows have to change places: see unpermuteRotaryRows. */
+  readonly permuted: boolean;
 }
 
 /** y = x W^T of one or several stacked tensors of one format: [inputs] -> [outputs]. */
@@ -16,14 +25,14 @@ export interface Linear {
   readonly name: string;
   readonly inputs: number;
   readonly outputs: number;
-  readonly format: WeightFormat;
+  readonly format: EngineFormat;
   readonly sources: readonly LinearSource[];
 }
 
-/** A norm's gain. */
+/** A norm's gain, or the biases of stacked tensors one after the other. */
 export interface Vector {
   readonly name: string;
-  readonly tensor: GgufTensor;
+  readonly tensors: readonly GgufTensor[];
 }
 
 export interface PackedTensor {
@@ -44,7 +53,7 @@ export interface WeightPlan {
 }
 
 export interface LayerWeightPlan extends WeightPlan {
-  /** Query, key and value: one stacked linear, or three where the file mixes formats. */
+  /** Query, key and value: one stacked linear, or more where the file mixes formats. */
   readonly qkv: readonly Linear[];
   readonly attentionOutput: Linear;
   readonly gate: Linear;
@@ -56,41 +65,70 @@ export interface OutputWeightPlan extends WeightPlan {
   readonly head: Linear;
 }
 
-export function layerWeightPlan(header: GgufHeader, layer: number): LayerWeightPlan {
-  const tensor = (name: string) => requireTensor(header, `blk.${layer}.${name}.weight`);
+/** Names of a layer's vectors. */
+export const vectorNames = (layer: number) => ({
+  attentionNorm: `layer${layer}.attention_norm`,
+  feedForwardNorm: `layer${layer}.feed_forward_norm`,
+  /** Of architectures with a query, key and value bias. */
+  qkvBias: `layer${layer}.qkv_bias`,
+  /** Of architectures with a query and key norm. */
+  queryNorm: `layer${layer}.query_norm`,
+  keyNorm: `layer${layer}.key_norm`,
+});
+
+export function layerWeightPlan(header: GgufHeader, model: ModelDescription, layer: number): LayerWeightPlan {
+  const { rotaryPairs, queryKeyValueBias, queryKeyNorm } = ARCHITECTURES[model.architecture];
+  const tensor = (name: string) => requireTensor(header, `blk.${layer}.${name}`);
+  const weight = (name: string) => tensor(`${name}.weight`);
   const prefix = `layer${layer}`;
+  const permuted = rotaryPairs === 'neighbours';
   const qkv = stack(`${prefix}.qkv`, [
-    { tensor: tensor('attn_q'), rotary: true },
-    { tensor: tensor('attn_k'), rotary: true },
-    { tensor: tensor('attn_v'), rotary: false },
+    { tensor: weight('attn_q'), permuted },
+    { tensor: weight('attn_k'), permuted },
+    { tensor: weight('attn_v'), permuted: false },
   ]);
-  const attentionOutput = linear(`${prefix}.attention_output`, tensor('attn_output'));
-  const gate = linear(`${prefix}.gate`, tensor('ffn_gate'));
-  const up = linear(`${prefix}.up`, tensor('ffn_up'));
-  const down = linear(`${prefix}.down`, tensor('ffn_down'));
-  const norms = [
-    { name: `${prefix}.attention_norm`, tensor: tensor('attn_norm') },
-    { name: `${prefix}.feed_forward_norm`, tensor: tensor('ffn_norm') },
+  const attentionOutput = linear(`${prefix}.attention_output`, weight('attn_output'));
+  const gate = linear(`${prefix}.gate`, weight('ffn_gate'));
+  const up = linear(`${prefix}.up`, weight('ffn_up'));
+  const down = linear(`${prefix}.down`, weight('ffn_down'));
+  const names = vectorNames(layer);
+  const vectors: Vector[] = [
+    { name: names.attentionNorm, tensors: [weight('attn_norm')] },
+    { name: names.feedForwardNorm, tensors: [weight('ffn_norm')] },
   ];
+  if (queryKeyValueBias) {
+    vectors.push({
+      name: names.qkvBias,
+      tensors: [tensor('attn_q.bias'), tensor('attn_k.bias'), tensor('attn_v.bias')],
+    });
+  }
+  if (queryKeyNorm) {
+    vectors.push({ name: names.queryNorm, tensors: [weight('attn_q_norm')] });
+    vectors.push({ name: names.keyNorm, tensors: [weight('attn_k_norm')] });
+  }
   const file = `layer-${String(layer).padStart(3, '0')}.weights`;
-  return { ...lay(file, norms, [...qkv, attentionOutput, gate, up, down]), qkv, attentionOutput, gate, up, down };
+  return { ...lay(file, vectors, [...qkv, attentionOutput, gate, up, down]), qkv, attentionOutput, gate, up, down };
 }
 
 export function outputWeightPlan(header: GgufHeader, { tiedEmbeddings }: ModelDescription): OutputWeightPlan {
-  const head = linear('output', requireTensor(header, tiedEmbeddings ? 'token_embd.weight' : 'output.weight'));
-  const norms = [{ name: 'output_norm', tensor: requireTensor(header, 'output_norm.weight') }];
+  const head = linear('output', requireTensor(header, tiedEmbeddings ? TOKEN_EMBEDDING : OUTPUT_HEAD));
+  const norms = [{ name: 'output_norm', tensors: [requireTensor(header, OUTPUT_NORM)] }];
   return { ...lay('output.weights', norms, [head]), head };
 }
 
-/** One fused linear when all tensors share a format, else one each. */
+/** One fused linear of all neighbours that share a format. */
 function stack(name: string, sources: readonly LinearSource[]): Linear[] {
-  const formats = new Set(sources.map(({ tensor }) => weightFormat(tensor.type)));
-  if (formats.size === 1) return [fuse(name, sources)];
-  return sources.map((source, index) => fuse(`${name}.${index}`, [source]));
+  const runs: LinearSource[][] = [];
+  for (const source of sources) {
+    const run = runs.at(-1);
+    if (run && engineFormat(run[0]!.tensor.type) === engineFormat(source.tensor.type)) run.push(source);
+    else runs.push([source]);
+  }
+  return runs.map((run, index) => fuse(`${name}.${index}`, run));
 }
 
 function linear(name: string, tensor: GgufTensor): Linear {
-  return fuse(name, [{ tensor, rotary: false }]);
+  return fuse(name, [{ tensor, permuted: false }]);
 }
 
 function fuse(name: string, sources: readonly LinearSource[]): Linear {
@@ -99,14 +137,16 @@ function fuse(name: string, sources: readonly LinearSource[]): Linear {
     name,
     inputs: first.shape[0]!,
     outputs: sources.reduce((rows, { tensor }) => rows + tensor.shape[1]!, 0),
-    format: weightFormat(first.type),
+    format: engineFormat(first.type),
     sources,
   };
 }
 
-/** Names of a quantised linear's two packed tensors. */
+/** Names of a quantised linear's packed tensors. */
 export const quantsName = (linear: Linear) => `${linear.name}.quants`;
 export const scalesName = (linear: Linear) => `${linear.name}.scales`;
+/** [outputs, groups], of formats with offsets only */
+export const offsetsName = (linear: Linear) => `${linear.name}.offsets`;
 
 function lay(file: string, vectors: readonly Vector[], linears: readonly Linear[]): WeightPlan {
   const packed = new Map<string, PackedTensor>();
@@ -117,16 +157,20 @@ function lay(file: string, vectors: readonly Vector[], linears: readonly Linear[
     packed.set(name, { name, type, shape, offset, bytes });
     end = offset + bytes;
   };
-  for (const { name, tensor } of vectors) place(name, OnnxType.FLOAT, [tensor.shape[0]!]);
+  for (const { name, tensors } of vectors) {
+    place(name, OnnxType.FLOAT, [tensors.reduce((size, { shape }) => size + shape[0]!, 0)]);
+  }
   for (const linear of linears) {
-    const { name, inputs, outputs, format } = linear;
-    if (format === 'fp32') {
+    const { name, inputs, outputs } = linear;
+    const { bits, groupSize, hasOffsets } = linear.format;
+    if (bits === 32) {
       place(name, OnnxType.FLOAT, [outputs, inputs]);
-    } else {
-      const blocks = inputs / QUANT_BLOCK;
-      place(quantsName(linear), OnnxType.UINT8, [outputs, blocks, format === 'q4' ? QUANT_BLOCK / 2 : QUANT_BLOCK]);
-      place(scalesName(linear), OnnxType.FLOAT, [outputs * blocks]);
+      continue;
     }
+    const groups = inputs / groupSize;
+    place(quantsName(linear), OnnxType.UINT8, [outputs, groups, (groupSize * bits) / 8]);
+    place(scalesName(linear), OnnxType.FLOAT, [outputs * groups]);
+    if (hasOffsets) place(offsetsName(linear), OnnxType.FLOAT, [outputs, groups]);
   }
   return { file, vectors, linears, packed, bytes: end };
 }

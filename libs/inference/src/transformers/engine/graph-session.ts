@@ -1,5 +1,5 @@
 import { InferenceSession, type Tensor } from '../onnxruntime';
-import { OUTPUT } from '../compiler/shard-graph';
+import { OUTPUT } from '../compiler/graph-names';
 
 /**
  * How long an idle thread of the pool waits awake: long enough for the gaps between the operators of a run, too short to

@@ -1,5 +1,5 @@
 import type { LayerRange, Row } from '@pangalactic/contracts';
-import { kvNames } from '../compiler/shard-graph';
+import { kvNames } from '../compiler/graph-names';
 import { Tensor } from '../onnxruntime';
 import type { NamedTensors } from './graph-session';
 

@@ -1,7 +1,7 @@
 import { Tensor } from '../onnxruntime';
 import { GraphBuilder } from '../onnx/graph-builder';
 import { OnnxType } from '../onnx/onnx-schema';
-import { OUTPUT } from '../compiler/shard-graph';
+import { OUTPUT } from '../compiler/graph-names';
 import { openGraphSession } from './graph-session';
 
 const KV_HEADS = 4;

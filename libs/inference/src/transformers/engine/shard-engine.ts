@@ -9,7 +9,7 @@ import { SamplingBuffers } from '../../sampling/sampling-buffers';
 import { SequenceSampler } from '../../sampling/sequence-sampler';
 import { compileShard } from '../compiler/shard-compiler';
 import { WeightCache } from '../compiler/weight-cache';
-import { INPUT, OUTPUT } from '../compiler/shard-graph';
+import { INPUT, OUTPUT } from '../compiler/graph-names';
 import { EmbeddingTable } from './embedding-table';
 import { type GraphSession, type NamedTensors, openGraphSession } from './graph-session';
 import { KvArena } from './kv-arena';

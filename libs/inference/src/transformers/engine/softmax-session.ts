@@ -2,7 +2,7 @@ import type { Softmax } from '../../sampling/softmax';
 import { GraphBuilder } from '../onnx/graph-builder';
 import { OnnxType } from '../onnx/onnx-schema';
 import { Tensor } from '../onnxruntime';
-import { OUTPUT } from '../compiler/shard-graph';
+import { OUTPUT } from '../compiler/graph-names';
 import { type GraphSession, openGraphSession } from './graph-session';
 
 /**

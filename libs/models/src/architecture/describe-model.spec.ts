@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { repositoryRoot } from '@pangalactic/contracts';
 import { describe, expect, it } from 'vitest';
-import { GgmlType } from '../gguf/ggml-type';
+import { MATRIX_TYPES } from '../gguf/engine-format';
+import { describeTypes, GgmlType } from '../gguf/ggml-type';
 import { type GgufHeader, type GgufTensor, parseGgufHeader } from '../gguf/gguf-header';
 import type { GgufValue } from '../gguf/gguf-value';
 import { describeModel } from './describe-model';
@@ -41,7 +42,8 @@ describe('describeModel', () => {
       vocabSize: 2048,
       contextLength: 512,
       ropeTheta: 10_000,
-      ropeDimensions: 32,
+      ropeScaling: 1,
+      ropeFactors: false,
       rmsEpsilon: Math.fround(1e-5),
       tiedEmbeddings: true,
       endOfGenerationIds: [2],
@@ -57,7 +59,7 @@ describe('describeModel', () => {
       'llama.rope.freq_base': undefined,
       'tokenizer.ggml.add_bos_token': undefined,
     });
-    expect(describeModel(header)).toMatchObject({ name: '', ropeDimensions: 32, ropeTheta: 10_000, addBos: true });
+    expect(describeModel(header)).toMatchObject({ name: '', ropeTheta: 10_000, addBos: true });
   });
 
   it('has an output head of its own if the file has one', () => {
@@ -66,7 +68,7 @@ describe('describeModel', () => {
 
   it('takes norms in F16 and matrices in each supported type', () => {
     expect(describeModel(withTensor('blk.0.attn_norm.weight', { type: GgmlType.F16 })).layers).toBe(8);
-    for (const type of [GgmlType.F32, GgmlType.F16, GgmlType.Q4_0]) {
+    for (const type of MATRIX_TYPES) {
       expect(describeModel(withTensor('blk.7.ffn_down.weight', { type })).layers).toBe(8);
     }
   });
@@ -77,21 +79,43 @@ describe('describeModel', () => {
       const changes = Object.fromEntries(
         Object.entries(scaling).map(([key, value]) => [`llama.rope.scaling.${key}`, value]),
       );
-      expect(describeModel(withMetadata(changes)).ropeDimensions).toBe(32);
+      expect(describeModel(withMetadata(changes)).ropeScaling).toBe(1);
     }
   });
 
+  it.each([
+    ['a factor', { 'llama.rope.scaling.factor': 4 }, 4],
+    ['a factor and its type', { 'llama.rope.scaling.type': 'linear', 'llama.rope.scaling.factor': 4 }, 4],
+    ['the key of old files', { 'llama.rope.scale_linear': 2 }, 2],
+    ['a type without a factor', { 'llama.rope.scaling.type': 'linear' }, 1],
+  ])('takes linear rope scaling by %s', (_name, changes, scaling) => {
+    expect(describeModel(withMetadata(changes))).toMatchObject({ ropeTheta: 10_000, ropeScaling: scaling });
+  });
+
+  it('takes the rope factors of Llama 3.1', () => {
+    const factors = withTensor('rope_freqs.weight', { shape: [16], type: GgmlType.F32 });
+    expect(describeModel(factors).ropeFactors).toBe(true);
+  });
+
+  it.each([
+    ['is shorter', 256, 256],
+    ['is longer', 4096, 512],
+    ['is none', 0, 512],
+  ])('has the context length of a sliding window where that %s', (_name, window, contextLength) => {
+    const header = withMetadata({ 'llama.attention.sliding_window': window });
+    expect(describeModel(header).contextLength).toBe(contextLength);
+  });
+
   it.each<[string, GgufHeader, string]>([
-    ['another architecture', withMetadata({ 'general.architecture': 'qwen2' }), 'architecture "qwen2": allowed: llama'],
-    ['rope scaling', withMetadata({ 'llama.rope.scaling.type': 'yarn' }), 'scaling.type is "yarn": allowed: none'],
-    ['a scaling factor', withMetadata({ 'llama.rope.scaling.factor': 4 }), 'llama.rope.scaling.factor is 4'],
-    ['an old scaling factor', withMetadata({ 'llama.rope.scale_linear': 2 }), 'llama.rope.scale_linear is 2'],
+    ['another architecture', withMetadata({ 'general.architecture': 'gemma3' }), '"gemma3": allowed: llama, qwen2, qwen3'],
+    ['a name of every object', withMetadata({ 'general.architecture': 'constructor' }), 'architecture "constructor"'],
+    ['other rope scaling', withMetadata({ 'llama.rope.scaling.type': 'yarn' }), '.type is "yarn": allowed: none, linear'],
     ['partial rotation', withMetadata({ 'llama.rope.dimension_count': 16 }), 'llama.rope.dimension_count is 16'],
     ['experts', withMetadata({ 'llama.expert_count': 8 }), 'llama.expert_count is 8'],
     ['other values', withMetadata({ 'llama.attention.value_length': 64 }), 'value_length is 64'],
     ['one part of several', withMetadata({ 'split.count': 3 }), 'one of the 3 parts of a split model'],
-    ['rope factors', withTensor('rope_freqs.weight', { shape: [16] }), 'tensor "rope_freqs.weight" is not part of'],
-    ['a bias', withTensor('blk.0.attn_q.bias', { shape: [192] }), 'tensor "blk.0.attn_q.bias" is not part of'],
+    ['a bias', withTensor('blk.0.attn_q.bias', { shape: [192] }), '"blk.0.attn_q.bias" is not part of the llama arch'],
+    ['a head of odd size', withMetadata({ 'llama.attention.key_length': 40 }), 'the head size is 40: allowed: multiples of 16'],
   ])('does not support %s', (_name, header, message) => {
     expect(() => describeModel(header)).toThrow(
       expect.objectContaining({ code: 'unsupported_architecture', message: expect.stringContaining(message) as string }),
@@ -112,9 +136,9 @@ describe('describeModel', () => {
   });
 
   it.each<[string, GgufHeader, string]>([
-    ['a matrix', withTensor('blk.3.attn_v.weight', { type: GgmlType.Q6_K }), 'F32, F16, Q8_0, Q4_0'],
-    ['the embedding', withTensor('token_embd.weight', { type: GgmlType.BF16 }), 'F32, F16, Q8_0, Q4_0'],
-    ['a norm', withTensor('output_norm.weight', { type: GgmlType.Q8_0 }), 'F32, F16'],
+    ['a matrix', withTensor('blk.3.attn_v.weight', { type: GgmlType.Q3_K }), describeTypes(MATRIX_TYPES)],
+    ['the embedding', withTensor('token_embd.weight', { type: GgmlType.IQ4_NL }), describeTypes(MATRIX_TYPES)],
+    ['a norm', withTensor('output_norm.weight', { type: GgmlType.Q8_0 }), 'F32, F16, BF16'],
   ])('names an unsupported type of %s', (_name, header, allowed) => {
     const [name, tensor] = [...header.tensors].find(([key, value]) => value.type !== nano.tensors.get(key)?.type)!;
     expect(() => describeModel(header)).toThrow(
@@ -135,6 +159,9 @@ describe('describeModel', () => {
     ['a missing tensor', withTensor('blk.5.ffn_up.weight', undefined), 'tensor "blk.5.ffn_up.weight" is missing'],
     ['fewer layers than said', withMetadata({ 'llama.block_count': 9 }), 'tensor "blk.8.attn_norm.weight" is missing'],
     ['endless layers', withMetadata({ 'llama.block_count': 4e9 }), 'tensor "blk.8.attn_norm.weight" is missing'],
+    ['a negative scaling', withMetadata({ 'llama.rope.scaling.factor': -1 }), 'factor is -1: allowed: a number above 0'],
+    ['a negative window', withMetadata({ 'llama.attention.sliding_window': -1 }), 'sliding_window is -1: allowed: a whole'],
+    ['too few rope factors', withTensor('rope_freqs.weight', { shape: [8] }), 'shape [8], expected [16]'],
     ['a wrong shape', withTensor('blk.0.attn_k.weight', { shape: [192, 192] }), 'has shape [192, 192], expected [192, 64]'],
     ['a wrong rank', withTensor('output_norm.weight', { shape: [192, 1] }), 'has shape [192, 1], expected [192]'],
     ['no vocabulary', withMetadata({ 'tokenizer.ggml.tokens': undefined }), 'tokenizer.ggml.tokens is missing'],

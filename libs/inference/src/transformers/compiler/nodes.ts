@@ -1,0 +1,22 @@
+import type { ModelDescription } from '@pangalactic/models';
+import type { GraphBuilder } from '../onnx/graph-builder';
+import type { LinearNodes } from './linear-nodes';
+
+/** What the parts of a shard's graph are added with. */
+export interface Nodes {
+  readonly graph: GraphBuilder;
+  readonly linears: LinearNodes;
+  readonly model: ModelDescription;
+}
+
+/** Root mean square norm of the last dimension. @param gain names the weight */
+export function addNorm({ graph, model }: Nodes, gain: string, input: string): string {
+  const output = `${gain}.out`;
+  graph.node('SimplifiedLayerNormalization', {
+    inputs: [input, gain],
+    outputs: [output],
+    ints: { axis: -1 },
+    floats: { epsilon: model.rmsEpsilon },
+  });
+  return output;
+}
