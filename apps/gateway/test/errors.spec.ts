@@ -203,7 +203,7 @@ it('every route but the probes and the metrics asks for the key, before it looks
   const open: string[] = [];
   for (const { method, path } of routes()) {
     for (const authorization of [undefined, 'Bearer sk-other']) {
-      const headers = new Headers(authorization && { authorization });
+      const headers = authorization === undefined ? undefined : { authorization };
       const response = await fetch(gateway.url + path, { method, headers });
       if (response.status !== 401) open.push(path);
       else expect(await failure(response)).toMatchObject({ code: 'invalid_api_key' });
