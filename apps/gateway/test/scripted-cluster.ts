@@ -8,6 +8,8 @@ import { FinishReason, PangalacticError, repositoryRoot } from '@pangalactic/con
 import type {
   GenerateRequest,
   GenerateResponse,
+  LeasePermitsRequest,
+  LeasePermitsResponse,
   ReadModelHeaderRequest,
   ReadModelHeaderResponse,
   Route,
@@ -16,7 +18,7 @@ import type {
 } from '@pangalactic/contracts';
 import { readGgufHeader } from '@pangalactic/models';
 import { freePort } from '@pangalactic/testing';
-import { grpcServerOptions, GrpcServerHandle, streamResponse } from '@pangalactic/transport';
+import { GrpcErrorFilter, grpcServerOptions, GrpcServerHandle, streamResponse } from '@pangalactic/transport';
 
 type StreamCall = Parameters<typeof streamResponse>[0];
 
@@ -44,6 +46,8 @@ export class ScriptedCluster {
   readonly calls: SeenCall[] = [];
   headerReads = 0;
   script: Script = () => answer([]);
+  leasePermits: (request: LeasePermitsRequest) => Promise<LeasePermitsResponse> = () =>
+    Promise.reject(new PangalacticError('service_unavailable', 'this hub leases no permits'));
   private table: WatchRoutesResponse = { routes: [], deployedModels: [] };
   private readonly watchers = new Set<() => void>();
   private server: INestMicroservice | undefined;
@@ -157,6 +161,7 @@ export class ScriptedCluster {
       ...grpcServerOptions(settings, handle),
       logger: false,
     });
+    this.server.useGlobalFilters(new GrpcErrorFilter());
     await this.server.listen();
   }
 }
@@ -168,6 +173,11 @@ class ScriptedController {
   @GrpcMethod('HubService', 'WatchRoutes')
   watchRoutes(_request: WatchRoutesRequest, _metadata: unknown, call: StreamCall) {
     return streamResponse(call, (signal) => this.cluster.tables(signal), { until: this.cluster.watchEnd });
+  }
+
+  @GrpcMethod('HubService', 'LeasePermits')
+  leasePermits(request: LeasePermitsRequest) {
+    return this.cluster.leasePermits(request);
   }
 
   @GrpcMethod('NodeService', 'Generate')

@@ -81,11 +81,13 @@ export class HubPermits implements RateLimiter, OnApplicationBootstrap, OnApplic
         if (demands.length < MAX_DEMANDS) await this.untilWoken(signal);
       } catch (error) {
         this.limiter.failed(this.now());
-        if (signal.aborted) return;
+        if (signal.aborted) break;
         this.logMode(toPangalacticError(error).message);
         await delay(backoff.nextDelayMs(), signal).catch(() => undefined);
       }
     }
+    // Nobody is left waiting for an answer.
+    this.limiter.failed(this.now());
   }
 
   /** A standby names the leader, which is asked from then on, until it fails. */

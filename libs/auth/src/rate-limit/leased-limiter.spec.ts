@@ -1,7 +1,7 @@
 import type { LeasePermitsResponse, PermitGrant } from '@pangalactic/contracts';
 import { describe, expect, it } from 'vitest';
 import { LeasedLimiter } from './leased-limiter';
-import { KEEP_MS, LEASE_MS, RECHECK_MS, REPORT_MS } from './permit-timing';
+import { KEEP_MS, LEASE_MS, RECHECK_MS, REMEMBERED_MS, REPORT_MS } from './permit-timing';
 import type { RateDecision } from './rate-limiter';
 
 const MINUTE_MS = 60_000;
@@ -149,27 +149,16 @@ describe('the memory of LeasedLimiter', () => {
     limiter.failed(0);
     for (let caller = 0; caller < 1_000; caller++) take(0, `old ${caller}`);
     expect(limiter.callers).toBe(1_000);
-    limiter.collect(0);
-    limiter.settle(
-      {
-        term: 1,
-        gateways: 1,
-        recovering: false,
-        grants: Array<PermitGrant>(1_000).fill({ granted: 0, available: 59, retryAfterMs: 0 }),
-      },
-      0,
-      0,
-    );
-    limiter.failed(0);
-    for (let request = 0; request < 600; request++) take(MINUTE_MS + request, 'new');
-    expect(limiter.callers).toBe(1);
+    for (let minute = 1; minute < 4; minute++) take(minute * REMEMBERED_MS, `new ${minute}`);
+    expect(limiter.callers).toBe(2);
   });
 
-  it('is bounded: the least recent caller is forgotten, and nobody waits in vain', () => {
-    const { limiter, take } = limiterOf(1, 3);
-    const waiting = ['a', 'b', 'c', 'd'].map((caller) => take(0, caller));
+  it('is bounded: who was not heard of lately is forgotten, and nobody waits in vain', () => {
+    const { limiter, take } = limiterOf(1, 4);
+    const waiting = ['a', 'b', 'c', 'd', 'e'].map((caller) => take(0, caller));
     expect(limiter.callers).toBe(3);
-    expect(waiting.map(({ decision }) => decision?.admitted)).toEqual([false, undefined, undefined, undefined]);
+    const admitted = waiting.map(({ decision }) => decision?.admitted);
+    expect(admitted).toEqual([false, false, undefined, undefined, undefined]);
   });
 
   it('keeps no caller by name', () => {

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { LeasePermitsResponse, PermitDemand, PermitGrant } from '@pangalactic/contracts';
 import { MinuteWindow } from './minute-window';
-import { KEEP_MS, LEASE_MS, RECHECK_MS, REPORT_MS } from './permit-timing';
+import { KEEP_MS, LEASE_MS, RECHECK_MS, REMEMBERED_MS, REPORT_MS } from './permit-timing';
 import type { RateDecision } from './rate-limiter';
+import { RecentMap } from './recent-map';
 
 type Settle = (decision: RateDecision) => void;
 
@@ -35,8 +36,8 @@ export const MAX_DEMANDS = 1_000;
  * `failed` how that ended, one question at a time; times are milliseconds of any clock that does not go backwards.
  */
 export class LeasedLimiter {
-  /** By digest, the least recently used first. */
-  private readonly accounts = new Map<string, Account>();
+  /** By digest. */
+  private readonly accounts: RecentMap<Account>;
   /** Those of whom the hub is to hear. */
   private readonly active = new Set<string>();
   /** What the hub is being asked. */
@@ -48,9 +49,13 @@ export class LeasedLimiter {
 
   constructor(
     private readonly limit: number,
-    /** Beyond that many the least recent one is forgotten: the price of bounded memory. */
-    private readonly maximumCallers = 10_000,
-  ) {}
+    /** Beyond that many some are forgotten: the price of bounded memory. What they used the hub knows or assumes. */
+    maximumCallers = 10_000,
+  ) {
+    this.accounts = new RecentMap(maximumCallers, REMEMBERED_MS, newAccount, (account, now) => {
+      for (const settle of account.waiting) settle(this.refuse(account, now));
+    });
+  }
 
   /** Of the hub that answered last; 0 before. */
   get term(): number {
@@ -73,7 +78,9 @@ export class LeasedLimiter {
 
   /** Calls `settle` now or, when the hub has to be asked first, at the end of a question. */
   take(caller: string, now: number, settle: Settle): void {
-    const account = this.account(digest(caller), now);
+    const key = digest(caller);
+    const account = this.accounts.use(key, now);
+    this.active.add(key);
     if (this.leased === false) return settle(this.decideAlone(account, now));
     if (account.held > 0 && now < account.heldUntil) return settle(this.admit(account, now));
     const isRefused = now < Math.min(account.retryAt, account.askedAt + RECHECK_MS);
@@ -115,7 +122,7 @@ export class LeasedLimiter {
   failed(now: number): void {
     this.leased = false;
     this.asked = [];
-    for (const account of this.accounts.values()) {
+    for (const [, account] of this.accounts.entries()) {
       for (const { at, count } of account.reporting.uses) account.unreported.add(at, count);
       account.reporting = new MinuteWindow();
       account.held = 0;
@@ -159,7 +166,7 @@ export class LeasedLimiter {
   /** Another hub leads: it knows nothing of what was admitted lately. */
   private beginTerm(term: number): void {
     this.knownTerm = term;
-    for (const [caller, account] of this.accounts) {
+    for (const [caller, account] of this.accounts.entries()) {
       account.held = 0;
       account.reporting = new MinuteWindow();
       account.unreported = new MinuteWindow();
@@ -170,7 +177,7 @@ export class LeasedLimiter {
   }
 
   private decideWaiting(now: number): void {
-    for (const account of this.accounts.values()) {
+    for (const [, account] of this.accounts.entries()) {
       for (const settle of account.waiting.splice(0)) settle(this.decideAlone(account, now));
     }
   }
@@ -202,32 +209,6 @@ export class LeasedLimiter {
     const retryAfterMs = Math.max(1, Math.ceil(account.retryAt - now));
     const resetAfterMs = Math.max(retryAfterMs, account.window.emptyAfterMs(now));
     return { admitted: false, remaining: 0, retryAfterMs, resetAfterMs };
-  }
-
-  private account(caller: string, now: number): Account {
-    this.forgetIdle(now);
-    const account = this.accounts.get(caller) ?? newAccount();
-    // Refused requests count as use too, for the order of forgetting: a flood must not free its own account.
-    this.accounts.delete(caller);
-    this.accounts.set(caller, account);
-    this.active.add(caller);
-    if (this.accounts.size > this.maximumCallers) this.forgetOldest(now);
-    return account;
-  }
-
-  /** Two per request keep up with the one that a request may add. */
-  private forgetIdle(now: number): void {
-    for (let count = 0; count < 2; count++) {
-      const oldest = this.accounts.entries().next();
-      if (oldest.done || !isIdle(oldest.value[1]) || oldest.value[1].window.total(now) > 0) return;
-      this.accounts.delete(oldest.value[0]);
-    }
-  }
-
-  private forgetOldest(now: number): void {
-    const [caller, account] = this.accounts.entries().next().value!;
-    this.accounts.delete(caller);
-    for (const settle of account.waiting) settle(this.refuse(account, now));
   }
 }
 

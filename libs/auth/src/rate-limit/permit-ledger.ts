@@ -1,6 +1,7 @@
 import type { LeasePermitsResponse, PermitDemand, PermitGrant } from '@pangalactic/contracts';
 import { MinuteWindow } from './minute-window';
-import { GATEWAY_SILENCE_MS, LEASE_MS, RECOVERY_MS } from './permit-timing';
+import { GATEWAY_SILENCE_MS, LEASE_MS, RECOVERY_MS, REMEMBERED_MS } from './permit-timing';
+import { RecentMap } from './recent-map';
 
 interface Lease {
   held: number;
@@ -21,17 +22,21 @@ interface Account {
  * out), so every request counts for at least the minute after it was admitted. Pure but for its memory.
  */
 export class PermitLedger {
-  /** The least recently asked for first. */
-  private readonly accounts = new Map<string, Account>();
+  private readonly accounts: RecentMap<Account>;
   /** When each gateway was heard last. */
   private readonly gateways = new Map<string, number>();
 
   constructor(
     readonly term: number,
     private readonly startedAt: number,
-    /** Beyond that many the least recent one is forgotten, i.e. starts afresh: the price of bounded memory. */
-    private readonly maximumCallers = 100_000,
-  ) {}
+    /** Beyond that many some are forgotten, i.e. start afresh: the price of bounded memory. */
+    maximumCallers = 100_000,
+  ) {
+    this.accounts = new RecentMap(maximumCallers, REMEMBERED_MS, () => ({
+      window: new MinuteWindow(),
+      leases: new Map<string, Lease>(),
+    }));
+  }
 
   /** Demands for another term are ignored: the gateway has more to tell this hub than it knows. */
   lease(gatewayId: string, term: number, demands: readonly PermitDemand[], now: number): LeasePermitsResponse {
@@ -46,7 +51,7 @@ export class PermitLedger {
   }
 
   private grant(gatewayId: string, demand: PermitDemand, recovering: boolean, now: number): PermitGrant {
-    const { window, leases } = this.account(demand.caller, now);
+    const { window, leases } = this.accounts.use(demand.caller, now);
     for (const { ageMs, count } of demand.uses) window.add(now - ageMs, count);
     leases.delete(gatewayId);
     endLeases(leases, window, now);
@@ -65,27 +70,6 @@ export class PermitLedger {
   private share(free: number, { waiting, spare }: PermitDemand): number {
     const now = Math.min(free, waiting);
     return now + Math.min(spare, Math.floor((free - now) / (this.gateways.size + 1)));
-  }
-
-  private account(caller: string, now: number): Account {
-    this.forgetIdle(now);
-    const account = this.accounts.get(caller) ?? { window: new MinuteWindow(), leases: new Map<string, Lease>() };
-    this.accounts.delete(caller);
-    this.accounts.set(caller, account);
-    if (this.accounts.size > this.maximumCallers) this.accounts.delete(this.accounts.keys().next().value!);
-    return account;
-  }
-
-  /** Two per demand keep up with the one that a demand may add. */
-  private forgetIdle(now: number): void {
-    for (let count = 0; count < 2; count++) {
-      const oldest = this.accounts.entries().next();
-      if (oldest.done) return;
-      const [caller, { window, leases }] = oldest.value;
-      endLeases(leases, window, now);
-      if (leases.size > 0 || window.total(now) > 0) return;
-      this.accounts.delete(caller);
-    }
   }
 
   private hear(gatewayId: string, now: number): void {
