@@ -6,7 +6,7 @@ import { readGgufHeader } from '@pangalactic/models';
 import { callEveryMethod, until } from '@pangalactic/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ModelInventory } from './models/model-inventory.service';
-import { complete, failure, firstToken, generateRequest, GREEDY, open } from './testing/generate';
+import { complete, failure, firstToken, open } from './testing/generate';
 import { HeldProvider } from './testing/held-provider';
 import { writeWithLargeHeader } from './testing/large-header';
 import { loadPipeline, TestNode, type TestNodeOptions } from './testing/test-node';

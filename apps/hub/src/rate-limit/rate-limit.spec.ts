@@ -16,7 +16,7 @@ const demand = (changes: Partial<PermitDemand> = {}): PermitDemand => ({
 });
 
 /** The time of a hub can be put forward. */
-function movableClock(): { readonly clock: Clock; skip(ms: number): void } {
+function movableClock(): { readonly clock: Clock; readonly skip: (ms: number) => void } {
   let skipped = 0;
   return { clock: { now: () => steadyClock.now() + skipped }, skip: (ms) => void (skipped += ms) };
 }
