@@ -27,7 +27,7 @@ const GOLDEN_COUNT = 150;
 const TEXTS = fuzzTexts(2000, 20_260_928);
 const IS_NIGHTLY = process.env.PANGALACTIC_NIGHTLY === '1';
 /** Texts for each pre-tokeniser. */
-const WORD_TEXTS = fuzzWordTexts(IS_NIGHTLY ? 20_000 : 300, 20_261_126);
+const WORD_TEXTS = fuzzWordTexts(IS_NIGHTLY ? 5_000 : 300, 20_261_126);
 
 const OPTIONS = [
   { addSpecial: true, parseSpecial: true },

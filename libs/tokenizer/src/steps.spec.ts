@@ -7,7 +7,7 @@ import { ChatTemplate } from './chat/chat-template';
 import { encodeChat } from './chat/encode-chat';
 import { ModelTokenizer } from './model-tokenizer';
 import { runToEnd, type Steps } from './steps';
-import { vocabularyHeader } from './vocabulary.fixture';
+import { byteLevelHeader, vocabularyHeader } from './vocabulary.fixture';
 
 const PARSED = { addSpecial: false, parseSpecial: true };
 
@@ -49,6 +49,15 @@ describe('encoding in steps', () => {
       runToEnd(encodeChat(tokenizer, template, { messages: [{ role: 'user', content: 'Hi' }] }, refuse)),
     ).toThrow('too long');
     expect(seen).toEqual(['<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n']);
+  });
+});
+
+describe('reading a tokenizer in steps', () => {
+  it('never reads more than a few thousand tokens or merges in one', () => {
+    const words = Array.from({ length: 20_000 }, (_, index) => `word${index}`);
+    const merges = Array.from({ length: 20_000 }, (_, index) => `w ${index}`);
+    const header = byteLevelHeader([], { words, metadata: { 'tokenizer.ggml.merges': merges } });
+    expect(countSteps(ModelTokenizer.read(header))).toBeGreaterThan((words.length + merges.length) / 4096);
   });
 });
 

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PangalacticError, repositoryRoot } from '@pangalactic/contracts';
-import { encodeGgufHeader, encodeNumber, encodeString, type GgufMetadata, uint32 } from '@pangalactic/testing';
+import { encodeGgufHeader, encodeNumber, encodeString, type GgufMetadata, texts, uint32 } from '@pangalactic/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { describeModel } from '../architecture/describe-model';
 import { MATRIX_TYPES } from './engine-format';
 import { describeTypes, GgmlType } from './ggml-type';
-import { parseGgufHeader } from './gguf-header';
+import { parseGgufHeader, parseGgufHeaderInSteps } from './gguf-header';
 import { GGUF_LIMITS } from './gguf-limits';
 
 const TENSOR = { name: 'a', type: GgmlType.Q8_0, shape: [64, 3] };
@@ -45,6 +45,16 @@ describe('a real file', () => {
 });
 
 describe('a written header', () => {
+  it('can be read in steps of a few thousand elements', () => {
+    const words = Array.from({ length: 20_000 }, (_, index) => `word${index}`);
+    const steps = parseGgufHeaderInSteps(encodeGgufHeader({ words: texts(words) }, [TENSOR]));
+    let count = 0;
+    let step = steps.next();
+    for (; !step.done; step = steps.next()) count += 1;
+    expect(count).toBeGreaterThan(words.length / 4096);
+    expect(step.value.metadata.get('words')).toEqual(words);
+  });
+
   it('reads back whatever its metadata is', () => {
     const scalar = fc.oneof(
       fc.record({ type: fc.constant('uint32' as const), value: fc.nat({ max: 2 ** 32 - 1 }) }),

@@ -114,15 +114,15 @@ class HeaderParser {
     for (let i = 0; i < count; i++) {
       const key = this.string('metadata key', GGUF_LIMITS.nameBytes);
       if (metadata.has(key)) throw corrupt(`metadata key ${quote(key)} occurs twice`);
-      const type = this.cursor.uint32();
+      const type = this.cursor.uint32() as ValueType;
       metadata.set(key, type === ValueType.Array ? yield* this.array(key, 1) : this.scalar(type, key));
     }
     return metadata;
   }
 
-  private scalar(type: number, key: string): GgufValue {
+  private scalar(type: ValueType, key: string): GgufValue {
     const { cursor } = this;
-    switch (type as ValueType) {
+    switch (type) {
       case ValueType.Uint8:
         return cursor.uint8();
       case ValueType.Int8:
@@ -156,7 +156,7 @@ class HeaderParser {
     if (depth > GGUF_LIMITS.arrayDepth) {
       throw corrupt(`metadata key ${quote(key)} nests arrays deeper than ${GGUF_LIMITS.arrayDepth}`);
     }
-    const type = this.cursor.uint32();
+    const type = this.cursor.uint32() as ValueType;
     const count = this.limited(`array length of ${quote(key)}`, GGUF_LIMITS.arrayElements);
     this.arrayElements += count;
     if (this.arrayElements > GGUF_LIMITS.arrayElements) {

@@ -1,4 +1,5 @@
 import { PangalacticError } from '@pangalactic/contracts';
+import type { GgufValue } from '@pangalactic/models';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ModelTokenizer } from '../model-tokenizer';
@@ -140,7 +141,7 @@ describe('byte-level BPE', () => {
     expect(steps).toBeGreaterThan(text.length / 512);
   });
 
-  it.each([
+  it.each<[string, Record<string, GgufValue | undefined>, string, RegExp]>([
     [
       'an unknown pre-tokeniser',
       { 'tokenizer.ggml.pre': 'kimi-k2' },

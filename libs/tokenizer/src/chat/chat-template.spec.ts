@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { PangalacticError, repositoryRoot } from '@pangalactic/contracts';
 import { readGgufHeader } from '@pangalactic/models';
 import { describe, expect, it } from 'vitest';
-import { type ChatMessage, ChatTemplate } from './chat-template';
 import { vocabularyHeader } from '../vocabulary.fixture';
+import { type ChatMessage, ChatTemplate } from './chat-template';
 
 const templateOf = (source: string) =>
   ChatTemplate.fromGguf(vocabularyHeader([], { metadata: { 'tokenizer.chat_template': source } }));

@@ -4,13 +4,13 @@ import { repositoryRoot } from '@pangalactic/contracts';
 import { type GgufHeader, readGgufHeader } from '@pangalactic/models';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type ChatMessage, ChatTemplate } from './chat-template';
-import { encodeChat } from './encode-chat';
-import { publisherTemplate } from './publisher-templates.fixture';
 import { ModelTokenizer } from '../model-tokenizer';
 import { runToEnd } from '../steps';
 import { TokenKind } from '../vocabulary';
 import { vocabularyHeader } from '../vocabulary.fixture';
+import { type ChatMessage, ChatTemplate } from './chat-template';
+import { encodeChat } from './encode-chat';
+import { publisherTemplate } from './publisher-templates.fixture';
 
 const LLAMA_2 = publisherTemplate('llama-2-chat');
 const ZEPHYR = publisherTemplate('tinyllama-chat');

@@ -1,7 +1,7 @@
-import type { ChatMessage, ChatTemplate, TemplateVariables } from './chat-template';
-import { ContentGuard } from './content-guard';
 import type { ModelTokenizer } from '../model-tokenizer';
 import type { Steps } from '../steps';
+import type { ChatMessage, ChatTemplate, TemplateVariables } from './chat-template';
+import { ContentGuard } from './content-guard';
 
 export interface Conversation {
   readonly messages: readonly ChatMessage[];

@@ -1,9 +1,9 @@
 import type { GgufHeader } from '@pangalactic/models';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { encodeSentencePiece } from './sentencepiece-encoder';
 import { runToEnd } from '../steps';
 import { readVocabulary, vocabularyHeader } from '../vocabulary.fixture';
+import { encodeSentencePiece } from './sentencepiece-encoder';
 import { SentencePieceVocabulary } from './sentencepiece-vocabulary';
 
 /** The definition, without any data structure: merge the best pair, the leftmost of equals, until there is none. */
