@@ -17,6 +17,8 @@ describe('createProgram', () => {
       'cluster status',
       'cluster topology',
       'cluster plan',
+      'model download',
+      'model catalogue',
     ]);
   });
 
