@@ -1,6 +1,6 @@
 import { CATALOGUE } from '@pangalactic/models';
 import { table } from '../cluster/cluster-tables';
-import { gigabytes } from './gigabytes';
+import { fileSize } from './file-size';
 
 /** What `model catalogue --json` prints. */
 export function catalogueReport(): readonly object[] {
@@ -23,7 +23,7 @@ export function catalogueTable(): string {
   const rows = CATALOGUE.map((model) => [
     model.id,
     // Without a hash the size is computed from the shape; the server says what it really is.
-    `${model.sha256 === undefined ? '~' : ''}${gigabytes(model.fileBytes)}`,
+    `${model.sha256 === undefined ? '~' : ''}${fileSize(model.fileBytes)}`,
     String(model.shape.layers),
     String(model.contextLength),
     model.quantisation,

@@ -8,7 +8,7 @@ import {
   parseModelSource,
 } from '@pangalactic/models';
 import { CommandError } from '../command-error';
-import { gigabytes } from './gigabytes';
+import { fileSize } from './file-size';
 import { createProgressDisplay } from './progress-display';
 
 /**
@@ -56,7 +56,7 @@ async function report(
     : verified
       ? 'sha256 verified'
       : 'the server names no hash to verify';
-  const lines = [`${source.id}: ${path}, ${gigabytes(bytes)}, ${how}`];
+  const lines = [`${source.id}: ${path}, ${fileSize(bytes)}, ${how}`];
   try {
     await inspectModel(source.id, path);
   } catch (error) {

@@ -28,7 +28,7 @@ describe('createProgressDisplay without a terminal', () => {
     end();
     expect(written.join('')).toBe(
       'waiting for process 7 on box, which downloads the same file\n' +
-        'downloading: 1.00 GB, of which 0.10 GB are there already\n' +
+        'downloading: 1.00 GB, of which 100 MB are there already\n' +
         'downloading: 30% of 1.00 GB, 20.0 MB/s, 35 s left\n' +
         'downloading: 50% of 1.00 GB, 20.0 MB/s, 25 s left\n' +
         'verifying sha256: 1.00 GB\n',

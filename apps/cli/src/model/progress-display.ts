@@ -1,6 +1,6 @@
 import { SingleBar } from 'cli-progress';
 import type { DownloadProgress } from '@pangalactic/models';
-import { gigabytes } from './gigabytes';
+import { fileSize } from './file-size';
 import { TransferRate } from './transfer-rate';
 
 export interface ProgressDisplay {
@@ -62,7 +62,7 @@ class Bar implements Painter {
   constructor(private readonly stream: NodeJS.WriteStream) {}
 
   begin({ phase, totalBytes, bytes }: Step): void {
-    const format = `${DOING[phase]} {bar} {percentage}% of ${gigabytes(totalBytes)}{rest}`;
+    const format = `${DOING[phase]} {bar} {percentage}% of ${fileSize(totalBytes)}{rest}`;
     this.bar = new SingleBar({ format, stream: this.stream, hideCursor: true, barsize: 30, fps: 5 });
     this.bar.start(totalBytes, bytes, { rest: '' });
   }
@@ -85,8 +85,8 @@ class Lines implements Painter {
   ) {}
 
   begin({ phase, totalBytes, bytes }: Step): void {
-    const before = bytes > 0 ? `, of which ${gigabytes(bytes)} are there already` : '';
-    this.stream.write(`${DOING[phase]}: ${gigabytes(totalBytes)}${before}\n`);
+    const before = phase === 'receiving' && bytes > 0 ? `, of which ${fileSize(bytes)} are there already` : '';
+    this.stream.write(`${DOING[phase]}: ${fileSize(totalBytes)}${before}\n`);
     this.nextAt = this.now() + LINE_MS;
   }
 
@@ -94,7 +94,7 @@ class Lines implements Painter {
     if (this.now() < this.nextAt) return;
     this.nextAt = this.now() + LINE_MS;
     const percentage = Math.floor((100 * bytes) / totalBytes);
-    this.stream.write(`${DOING[phase]}: ${percentage}% of ${gigabytes(totalBytes)}${restOf(rate)}\n`);
+    this.stream.write(`${DOING[phase]}: ${percentage}% of ${fileSize(totalBytes)}${restOf(rate)}\n`);
   }
 
   end(): void {}
