@@ -94,7 +94,9 @@ it('a catalogue id means one file and no other', async () => {
   });
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   expect(code).toBe(1);
-  expect(stderr).toMatch(new RegExp(`is no longer the file that the catalogue names \\(sha256 ${sha256} instead of 9fecc3b3`));
+  expect(stderr).toMatch(
+    new RegExp(`is no longer the file that the catalogue names \\(sha256 ${sha256} instead of 9fecc3b3`),
+  );
   expect(stderr).toContain(`hf:${REPOSITORY}/${FILE} downloads what is there now\n`);
 });
 
@@ -107,5 +109,7 @@ it('a bad variable is one line', async () => {
 it('catalogue lists what can be downloaded by id', async () => {
   const { code, stdout } = await runToEnd(CLI, ['model', 'catalogue']);
   expect(code).toBe(0);
-  expect(stdout).toMatch(/tinyllama-1\.1b .*669 MB .*22 .*2048 .*Q4_K_M .*Apache-2\.0 .*hf:TheBloke\/TinyLlama-1\.1B-Chat-v1\.0-GGUF/);
+  expect(stdout).toMatch(
+    /tinyllama-1\.1b .*669 MB .*22 .*2048 .*Q4_K_M .*Apache-2\.0 .*hf:TheBloke\/TinyLlama-1\.1B-Chat-v1\.0-GGUF/,
+  );
 });

@@ -19,6 +19,7 @@ describe('createProgram', () => {
       'cluster plan',
       'model download',
       'model catalogue',
+      'model plan',
     ]);
   });
 

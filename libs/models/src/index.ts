@@ -4,6 +4,7 @@ export * from './architecture/model-tensors';
 export { CONTROL_TEXTS } from './architecture/special-tokens';
 export * from './architecture/tokenizer-kind';
 export { CATALOGUE, findCatalogueModel } from './catalogue/catalogue';
+export { catalogueModelInfo } from './catalogue/catalogue-model-info';
 export type { CatalogueModel } from './catalogue/catalogue-model';
 export * from './download/download-model';
 export { type ModelSource, parseModelSource } from './download/model-source';

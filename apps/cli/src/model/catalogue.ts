@@ -12,7 +12,7 @@ export function catalogueReport(): readonly object[] {
     sha256: model.sha256 ?? null,
     licence: model.licence,
     quantisation: model.quantisation,
-    architecture: model.architecture,
+    architecture: model.shape.architecture,
     layers: model.shape.layers,
     context_length: model.contextLength,
   }));

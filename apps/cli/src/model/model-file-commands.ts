@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { PlanFlags } from './plan';
 
 interface DownloadFlags {
   readonly outputDir: string;
@@ -24,5 +25,16 @@ export function addModelFileCommands(model: Command): void {
     .action(async ({ json }: { readonly json?: true }) => {
       const { catalogueReport, catalogueTable } = await import('./catalogue.js');
       console.log(json ? JSON.stringify(catalogueReport(), null, 2) : catalogueTable());
+    });
+  model
+    .command('plan')
+    .description('how a model would be spread over nodes, without a cluster; exit code 1 if it does not fit')
+    .argument('<model>', 'an id of `model catalogue`, a GGUF file, or a folder with one')
+    .requiredOption('--nodes <list>', 'count and memory of the nodes, such as 3x24GB,1x8GB')
+    .option('--context <tokens>', 'exactly this context length, instead of what fits')
+    .option('--sequences <n>', 'exactly so many sequences at once, instead of what fits')
+    .option('--json', 'print JSON; layers are [from, to), sizes are bytes')
+    .action(async (name: string, flags: PlanFlags) => {
+      console.log(await (await import('./plan.js')).planModel(name, flags));
     });
 }

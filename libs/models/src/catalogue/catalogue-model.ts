@@ -1,4 +1,4 @@
-import type { LlamaShape } from '../llama/model-tensors';
+import type { ModelShape } from '../architecture/model-tensors';
 
 /** How a file's tensors are quantised: names of llama.cpp's quantisation mixes. */
 export type QuantisationMix = 'Q4_K_M' | 'Q8_0';
@@ -14,8 +14,7 @@ export interface CatalogueModel {
   readonly sha256?: string;
   readonly licence: string;
   readonly quantisation: QuantisationMix;
-  readonly architecture: 'llama' | 'qwen2' | 'qwen3';
-  readonly shape: LlamaShape;
+  readonly shape: ModelShape;
   /** Tokens that the model was trained for. */
   readonly contextLength: number;
 }

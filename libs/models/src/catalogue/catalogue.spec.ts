@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ggmlBytes, GgmlType } from '../gguf/ggml-type';
-import { allTensors } from '../llama/model-tensors';
+import { allTensors } from '../architecture/model-tensors';
 import { parseModelSource } from '../download/model-source';
 import { CATALOGUE, findCatalogueModel } from './catalogue';
 import type { CatalogueModel } from './catalogue-model';
@@ -9,7 +9,13 @@ import { mixedType } from './quantisation-mix';
 function tensorsOf({ shape, quantisation }: CatalogueModel) {
   return [...allTensors(shape)].map((tensor) => {
     const type = mixedType(quantisation, tensor, shape);
-    return { type, bytes: ggmlBytes(type, tensor.shape.reduce((product, size) => product * size)) };
+    return {
+      type,
+      bytes: ggmlBytes(
+        type,
+        tensor.shape.reduce((product, size) => product * size),
+      ),
+    };
   });
 }
 

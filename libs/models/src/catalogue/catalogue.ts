@@ -1,4 +1,5 @@
-import type { LlamaShape } from '../llama/model-tensors';
+import type { ArchitectureName } from '../architecture/architectures';
+import type { ModelShape } from '../architecture/model-tensors';
 import type { CatalogueModel } from './catalogue-model';
 
 /**
@@ -14,8 +15,16 @@ export const CATALOGUE: readonly CatalogueModel[] = [
     sha256: '2e8040ceae7815abe0dcb3540b9995eaa1fa0d2ca9e797d0a635ae4433c68c2d',
     licence: 'Apache-2.0',
     quantisation: 'Q4_K_M',
-    architecture: 'llama',
-    shape: tied({ layers: 30, hiddenSize: 576, feedForwardSize: 1536, heads: 9, kvHeads: 3, headSize: 64, vocabSize: 49_152 }),
+    shape: shape('llama', {
+      layers: 30,
+      hiddenSize: 576,
+      feedForwardSize: 1536,
+      heads: 9,
+      kvHeads: 3,
+      headSize: 64,
+      vocabSize: 49_152,
+      tiedEmbeddings: true,
+    }),
     contextLength: 8192,
   },
   {
@@ -26,8 +35,16 @@ export const CATALOGUE: readonly CatalogueModel[] = [
     sha256: '2fa3f013dcdd7b99f9b237717fa0b12d75bbb89984cc1274be1471a465bac9c2',
     licence: 'Apache-2.0',
     quantisation: 'Q4_K_M',
-    architecture: 'llama',
-    shape: tied({ layers: 32, hiddenSize: 960, feedForwardSize: 2560, heads: 15, kvHeads: 5, headSize: 64, vocabSize: 49_152 }),
+    shape: shape('llama', {
+      layers: 32,
+      hiddenSize: 960,
+      feedForwardSize: 2560,
+      heads: 15,
+      kvHeads: 5,
+      headSize: 64,
+      vocabSize: 49_152,
+      tiedEmbeddings: true,
+    }),
     contextLength: 8192,
   },
   {
@@ -38,8 +55,15 @@ export const CATALOGUE: readonly CatalogueModel[] = [
     sha256: '74a4da8c9fdbcd15bd1f6d01d621410d31c6fc00986f5eb687824e7b93d7a9db',
     licence: 'Apache-2.0',
     quantisation: 'Q4_K_M',
-    architecture: 'qwen2',
-    shape: untied({ layers: 24, hiddenSize: 896, feedForwardSize: 4864, heads: 14, kvHeads: 2, headSize: 64, vocabSize: 151_936 }),
+    shape: shape('qwen2', {
+      layers: 24,
+      hiddenSize: 896,
+      feedForwardSize: 4864,
+      heads: 14,
+      kvHeads: 2,
+      headSize: 64,
+      vocabSize: 151_936,
+    }),
     contextLength: 32_768,
   },
   {
@@ -50,8 +74,16 @@ export const CATALOGUE: readonly CatalogueModel[] = [
     sha256: '9465e63a22add5354d9bb4b99e90117043c7124007664907259bd16d043bb031',
     licence: 'Apache-2.0',
     quantisation: 'Q8_0',
-    architecture: 'qwen3',
-    shape: tied({ layers: 28, hiddenSize: 1024, feedForwardSize: 3072, heads: 16, kvHeads: 8, headSize: 128, vocabSize: 151_936 }),
+    shape: shape('qwen3', {
+      layers: 28,
+      hiddenSize: 1024,
+      feedForwardSize: 3072,
+      heads: 16,
+      kvHeads: 8,
+      headSize: 128,
+      vocabSize: 151_936,
+      tiedEmbeddings: true,
+    }),
     contextLength: 40_960,
   },
   {
@@ -62,8 +94,15 @@ export const CATALOGUE: readonly CatalogueModel[] = [
     sha256: '9fecc3b3cd76bba89d504f29b616eedf7da85b96540e490ca5824d3f7d2776a0',
     licence: 'Apache-2.0',
     quantisation: 'Q4_K_M',
-    architecture: 'llama',
-    shape: untied({ layers: 22, hiddenSize: 2048, feedForwardSize: 5632, heads: 32, kvHeads: 4, headSize: 64, vocabSize: 32_000 }),
+    shape: shape('llama', {
+      layers: 22,
+      hiddenSize: 2048,
+      feedForwardSize: 5632,
+      heads: 32,
+      kvHeads: 4,
+      headSize: 64,
+      vocabSize: 32_000,
+    }),
     contextLength: 2048,
   },
   {
@@ -74,8 +113,17 @@ export const CATALOGUE: readonly CatalogueModel[] = [
     sha256: '6f85a640a97cf2bf5b8e764087b1e83da0fdb51d7c9fab7d0fece9385611df83',
     licence: 'Llama 3.2 Community',
     quantisation: 'Q4_K_M',
-    architecture: 'llama',
-    shape: tied({ layers: 16, hiddenSize: 2048, feedForwardSize: 8192, heads: 32, kvHeads: 8, headSize: 64, vocabSize: 128_256 }),
+    shape: shape('llama', {
+      layers: 16,
+      hiddenSize: 2048,
+      feedForwardSize: 8192,
+      heads: 32,
+      kvHeads: 8,
+      headSize: 64,
+      vocabSize: 128_256,
+      tiedEmbeddings: true,
+      ropeFactors: true,
+    }),
     contextLength: 131_072,
   },
   {
@@ -86,8 +134,16 @@ export const CATALOGUE: readonly CatalogueModel[] = [
     sha256: 'decd2598bc2c8ed08c19adc3c8fdd461ee19ed5708679d1c54ef54a5a30d4f33',
     licence: 'Apache-2.0',
     quantisation: 'Q4_K_M',
-    architecture: 'llama',
-    shape: tied({ layers: 24, hiddenSize: 2048, feedForwardSize: 8192, heads: 32, kvHeads: 32, headSize: 64, vocabSize: 49_152 }),
+    shape: shape('llama', {
+      layers: 24,
+      hiddenSize: 2048,
+      feedForwardSize: 8192,
+      heads: 32,
+      kvHeads: 32,
+      headSize: 64,
+      vocabSize: 49_152,
+      tiedEmbeddings: true,
+    }),
     contextLength: 8192,
   },
   {
@@ -98,8 +154,15 @@ export const CATALOGUE: readonly CatalogueModel[] = [
     sha256: '6a1a2eb6d15622bf3c96857206351ba97e1af16c30d7a74ee38970e434e9407e',
     licence: 'Apache-2.0',
     quantisation: 'Q4_K_M',
-    architecture: 'qwen2',
-    shape: untied({ layers: 28, hiddenSize: 1536, feedForwardSize: 8960, heads: 12, kvHeads: 2, headSize: 128, vocabSize: 151_936 }),
+    shape: shape('qwen2', {
+      layers: 28,
+      hiddenSize: 1536,
+      feedForwardSize: 8960,
+      heads: 12,
+      kvHeads: 2,
+      headSize: 128,
+      vocabSize: 151_936,
+    }),
     contextLength: 32_768,
   },
   {
@@ -110,8 +173,17 @@ export const CATALOGUE: readonly CatalogueModel[] = [
     sha256: '6c1a2b41161032677be168d354123594c0e6e67d2b9227c84f296ad037c728ff',
     licence: 'Llama 3.2 Community',
     quantisation: 'Q4_K_M',
-    architecture: 'llama',
-    shape: tied({ layers: 28, hiddenSize: 3072, feedForwardSize: 8192, heads: 24, kvHeads: 8, headSize: 128, vocabSize: 128_256 }),
+    shape: shape('llama', {
+      layers: 28,
+      hiddenSize: 3072,
+      feedForwardSize: 8192,
+      heads: 24,
+      kvHeads: 8,
+      headSize: 128,
+      vocabSize: 128_256,
+      tiedEmbeddings: true,
+      ropeFactors: true,
+    }),
     contextLength: 131_072,
   },
   {
@@ -122,8 +194,16 @@ export const CATALOGUE: readonly CatalogueModel[] = [
     sha256: '7485fe6f11af29433bc51cab58009521f205840f5b4ae3a32fa7f92e8534fdf5',
     licence: 'Apache-2.0',
     quantisation: 'Q4_K_M',
-    architecture: 'qwen3',
-    shape: tied({ layers: 36, hiddenSize: 2560, feedForwardSize: 9728, heads: 32, kvHeads: 8, headSize: 128, vocabSize: 151_936 }),
+    shape: shape('qwen3', {
+      layers: 36,
+      hiddenSize: 2560,
+      feedForwardSize: 9728,
+      heads: 32,
+      kvHeads: 8,
+      headSize: 128,
+      vocabSize: 151_936,
+      tiedEmbeddings: true,
+    }),
     contextLength: 40_960,
   },
   {
@@ -134,8 +214,15 @@ export const CATALOGUE: readonly CatalogueModel[] = [
     sha256: '1270d22c0fbb3d092fb725d4d96c457b7b687a5f5a715abe1e818da303e562b6',
     licence: 'Apache-2.0',
     quantisation: 'Q4_K_M',
-    architecture: 'llama',
-    shape: untied({ layers: 32, hiddenSize: 4096, feedForwardSize: 14_336, heads: 32, kvHeads: 8, headSize: 128, vocabSize: 32_768 }),
+    shape: shape('llama', {
+      layers: 32,
+      hiddenSize: 4096,
+      feedForwardSize: 14_336,
+      heads: 32,
+      kvHeads: 8,
+      headSize: 128,
+      vocabSize: 32_768,
+    }),
     contextLength: 32_768,
   },
   {
@@ -146,8 +233,15 @@ export const CATALOGUE: readonly CatalogueModel[] = [
     sha256: '65b8fcd92af6b4fefa935c625d1ac27ea29dcb6ee14589c55a8f115ceaaa1423',
     licence: 'Apache-2.0',
     quantisation: 'Q4_K_M',
-    architecture: 'qwen2',
-    shape: untied({ layers: 28, hiddenSize: 3584, feedForwardSize: 18_944, heads: 28, kvHeads: 4, headSize: 128, vocabSize: 152_064 }),
+    shape: shape('qwen2', {
+      layers: 28,
+      hiddenSize: 3584,
+      feedForwardSize: 18_944,
+      heads: 28,
+      kvHeads: 4,
+      headSize: 128,
+      vocabSize: 152_064,
+    }),
     contextLength: 32_768,
   },
   {
@@ -158,8 +252,16 @@ export const CATALOGUE: readonly CatalogueModel[] = [
     sha256: '7b064f5842bf9532c91456deda288a1b672397a54fa729aa665952863033557c',
     licence: 'Llama 3.1 Community',
     quantisation: 'Q4_K_M',
-    architecture: 'llama',
-    shape: untied({ layers: 32, hiddenSize: 4096, feedForwardSize: 14_336, heads: 32, kvHeads: 8, headSize: 128, vocabSize: 128_256 }),
+    shape: shape('llama', {
+      layers: 32,
+      hiddenSize: 4096,
+      feedForwardSize: 14_336,
+      heads: 32,
+      kvHeads: 8,
+      headSize: 128,
+      vocabSize: 128_256,
+      ropeFactors: true,
+    }),
     contextLength: 131_072,
   },
   {
@@ -170,8 +272,15 @@ export const CATALOGUE: readonly CatalogueModel[] = [
     sha256: 'd98cdcbd03e17ce47681435b5150e34c1417f50b5c0019dd560e4882c5745785',
     licence: 'Apache-2.0',
     quantisation: 'Q4_K_M',
-    architecture: 'qwen3',
-    shape: untied({ layers: 36, hiddenSize: 4096, feedForwardSize: 12_288, heads: 32, kvHeads: 8, headSize: 128, vocabSize: 151_936 }),
+    shape: shape('qwen3', {
+      layers: 36,
+      hiddenSize: 4096,
+      feedForwardSize: 12_288,
+      heads: 32,
+      kvHeads: 8,
+      headSize: 128,
+      vocabSize: 151_936,
+    }),
     contextLength: 40_960,
   },
   {
@@ -181,8 +290,16 @@ export const CATALOGUE: readonly CatalogueModel[] = [
     fileBytes: 42_520_398_000,
     licence: 'Llama 3.1 Community',
     quantisation: 'Q4_K_M',
-    architecture: 'llama',
-    shape: untied({ layers: 80, hiddenSize: 8192, feedForwardSize: 28_672, heads: 64, kvHeads: 8, headSize: 128, vocabSize: 128_256 }),
+    shape: shape('llama', {
+      layers: 80,
+      hiddenSize: 8192,
+      feedForwardSize: 28_672,
+      heads: 64,
+      kvHeads: 8,
+      headSize: 128,
+      vocabSize: 128_256,
+      ropeFactors: true,
+    }),
     contextLength: 131_072,
   },
 ];
@@ -191,10 +308,8 @@ export function findCatalogueModel(id: string): CatalogueModel | undefined {
   return CATALOGUE.find((model) => model.id === id);
 }
 
-function tied(sizes: Omit<LlamaShape, 'tiedEmbeddings'>): LlamaShape {
-  return { ...sizes, tiedEmbeddings: true };
-}
+type Sizes = Omit<ModelShape, 'architecture' | 'tiedEmbeddings' | 'ropeFactors'>;
 
-function untied(sizes: Omit<LlamaShape, 'tiedEmbeddings'>): LlamaShape {
-  return { ...sizes, tiedEmbeddings: false };
+function shape(architecture: ArchitectureName, sizes: Sizes & Partial<ModelShape>): ModelShape {
+  return { architecture, tiedEmbeddings: false, ropeFactors: false, ...sizes };
 }

@@ -1,5 +1,5 @@
 import { GgmlType, ggmlTypeLayout } from '../gguf/ggml-type';
-import { type ExpectedTensor, type LlamaShape, OUTPUT_HEAD, TOKEN_EMBEDDING } from '../llama/model-tensors';
+import { type ExpectedTensor, type ModelShape, OUTPUT_HEAD, TOKEN_EMBEDDING } from '../architecture/model-tensors';
 import type { QuantisationMix } from './catalogue-model';
 
 /** For rows that are no whole number of super-blocks (llama.cpp, tensor_type_fallback). */
@@ -13,7 +13,7 @@ const FALLBACK: ReadonlyMap<GgmlType, GgmlType> = new Map([
 const LAYERS_OF_70B = 80;
 
 /** The type that llama.cpp's quantiser gives a tensor (llama-quant.cpp, llama_tensor_get_type). Vectors stay float32. */
-export function mixedType(mix: QuantisationMix, tensor: ExpectedTensor, shape: LlamaShape): GgmlType {
+export function mixedType(mix: QuantisationMix, tensor: ExpectedTensor, shape: ModelShape): GgmlType {
   if (tensor.shape.length === 1) return GgmlType.F32;
   if (mix === 'Q8_0') return GgmlType.Q8_0;
   const wanted = wantedType(tensor.name, shape);
@@ -22,7 +22,7 @@ export function mixedType(mix: QuantisationMix, tensor: ExpectedTensor, shape: L
 }
 
 /** Q4_K_M: 4 bits, with more for the output head and, in half of the layers, for the values and what leaves the layer. */
-function wantedType(name: string, { layers, tiedEmbeddings }: LlamaShape): GgmlType {
+function wantedType(name: string, { layers, tiedEmbeddings }: ModelShape): GgmlType {
   if (name === OUTPUT_HEAD || (name === TOKEN_EMBEDDING && tiedEmbeddings)) return GgmlType.Q6_K;
   const [, layer, part] = /^blk\.(\d+)\.(attn_v|ffn_down)\.weight$/.exec(name) ?? [];
   if (layer === undefined) return GgmlType.Q4_K;

@@ -82,7 +82,9 @@ describe('downloadModel', () => {
   it('gives up after so many failures in a row, and goes on from there the next time', async () => {
     let broken = true;
     const server = await startServer(
-      onBytes((count) => (count === 1 ? { kind: 'cut', after: 2_000_000 } : broken ? { kind: 'status', status: 502 } : undefined)),
+      onBytes((count) =>
+        count === 1 ? { kind: 'cut', after: 2_000_000 } : broken ? { kind: 'status', status: 502 } : undefined,
+      ),
     );
     await expect(download(server)).rejects.toThrow(/^127\.0\.0\.1:\d+ answers 502, 4 times in a row$/);
     expect((await files()).sort()).toEqual([`.${FILE}.part`, `.${FILE}.part.json`]);
@@ -124,14 +126,22 @@ describe('downloadModel', () => {
   const urlAt = (server: ModelServer) => parseModelSource(sourceAt(server).url.href, 'https://huggingface.co');
 
   it.each<[string, (request: SeenRequest, count: number) => ModelServerFault | undefined, RegExp]>([
-    ['wrong bytes', onBytes(() => ({ kind: 'corrupt' })), /sha256 is [0-9a-f]{64} instead of [0-9a-f]{64}: what has arrived is deleted$/],
+    [
+      'wrong bytes',
+      onBytes(() => ({ kind: 'corrupt' })),
+      /sha256 is [0-9a-f]{64} instead of [0-9a-f]{64}: what has arrived is deleted$/,
+    ],
     ['a missing file', () => ({ kind: 'status', status: 404 }), /^owner\/name has no file nano\.gguf \(404\)/],
     [
       'a gated model',
       () => ({ kind: 'status', status: 401, headers: { 'x-error-code': 'GatedRepo' } }),
       /^owner\/name is gated, and HF_TOKEN is not set \(401\): accept its licence at http:\/\/127\.0\.0\.1:\d+\/owner\/name, /,
     ],
-    ['a redirect to nowhere', () => ({ kind: 'redirect', location: 'ftp://example.com/a' }), /redirects from http: to ftp:$/],
+    [
+      'a redirect to nowhere',
+      () => ({ kind: 'redirect', location: 'ftp://example.com/a' }),
+      /redirects from http: to ftp:$/,
+    ],
     ['a redirect in circles', ({ path }) => ({ kind: 'redirect', location: path }), /redirects more than 5 times$/],
     ['a server that is down', () => ({ kind: 'status', status: 500 }), /answers 500, 3 times in a row$/],
   ])('says what is wrong: %s', async (_name, fault, message) => {
@@ -171,7 +181,9 @@ describe('downloadModel', () => {
   it('sends the token to its own origin alone', async () => {
     const server = await startServer();
     await download(server, { token: { origin: server.endpoint, value: TOKEN } });
-    expect(new Set(server.requestsTo('hub').map(({ authorization }) => authorization))).toEqual(new Set([`Bearer ${TOKEN}`]));
+    expect(new Set(server.requestsTo('hub').map(({ authorization }) => authorization))).toEqual(
+      new Set([`Bearer ${TOKEN}`]),
+    );
     expect(new Set(server.requestsTo('cdn').map(({ authorization }) => authorization))).toEqual(new Set([undefined]));
   });
 
@@ -179,7 +191,9 @@ describe('downloadModel', () => {
     const server = await startServer();
     await mkdir(join(dir, 'nano'));
     await writeFile(join(dir, 'nano', 'other.gguf'), '');
-    await expect(download(server)).rejects.toThrow(/nano already holds other\.gguf: remove it, or give this model another name/);
+    await expect(download(server)).rejects.toThrow(
+      /nano already holds other\.gguf: remove it, or give this model another name/,
+    );
     expect(server.requests).toEqual([]);
   });
 
@@ -191,7 +205,9 @@ describe('downloadModel', () => {
     const second = download(server, { onProgress: (step) => progress.push(step) });
     expect((await first).alreadyComplete).toBe(false);
     expect((await second).alreadyComplete).toBe(true);
-    expect(progress).toEqual([{ phase: 'waiting', holder: expect.stringContaining(`process ${process.pid} on `) as string }]);
+    expect(progress).toEqual([
+      { phase: 'waiting', holder: expect.stringContaining(`process ${process.pid} on `) as string },
+    ]);
     expect(server.sentBytes).toBe(bytes.length + 1);
   });
 
@@ -209,7 +225,8 @@ describe('downloadModel', () => {
   it('stops when it is told to, and keeps what it has', async () => {
     const server = await startServer(onBytes(() => ({ kind: 'stall', after: 1_000_000 })));
     const stop = new AbortController();
-    const onProgress = (step: DownloadProgress) => void (step.phase === 'receiving' && step.bytes > 900_000 && stop.abort(new Error('stopped')));
+    const onProgress = (step: DownloadProgress) =>
+      void (step.phase === 'receiving' && step.bytes > 900_000 && stop.abort(new Error('stopped')));
     await expect(download(server, { signal: stop.signal, onProgress })).rejects.toThrow('stopped');
     expect((await files()).sort()).toEqual([`.${FILE}.part`, `.${FILE}.part.json`]);
   });

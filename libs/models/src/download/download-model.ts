@@ -81,7 +81,9 @@ class Download {
     const complete = await this.completeFile();
     if (complete) return complete;
     const signal = this.options.signal ?? new AbortController().signal;
-    const lock = await DownloadLock.acquire(this.hidden('lock'), signal, (holder) => this.report({ phase: 'waiting', holder }));
+    const lock = await DownloadLock.acquire(this.hidden('lock'), signal, (holder) =>
+      this.report({ phase: 'waiting', holder }),
+    );
     try {
       return (await this.completeFile()) ?? (await this.fetch(AbortSignal.any([signal, lock.lostSignal])));
     } finally {
@@ -94,7 +96,8 @@ class Download {
     const { source, path } = this;
     const others = (await readdir(this.folder)).filter((name) => name.endsWith('.gguf') && !name.startsWith('.'));
     const other = others.find((name) => name !== source.file);
-    if (other) throw failed(`${this.folder} already holds ${other}: remove it, or give this model another name with --id`);
+    if (other)
+      throw failed(`${this.folder} already holds ${other}: remove it, or give this model another name with --id`);
     if (others.length === 0) return undefined;
     const { size: bytes } = await stat(path);
     if (bytes !== (source.expected.bytes ?? bytes)) {
@@ -151,7 +154,9 @@ class Download {
     const found = sha256 === undefined ? undefined : await this.hash(part.path, file.bytes, signal);
     if (found !== sha256) {
       await part.discard();
-      throw failed(`${printable(this.source.url)}: sha256 is ${found} instead of ${sha256}: what has arrived is deleted`);
+      throw failed(
+        `${printable(this.source.url)}: sha256 is ${found} instead of ${sha256}: what has arrived is deleted`,
+      );
     }
     try {
       await (await GgufFile.open(part.path)).close();

@@ -22,8 +22,24 @@ describe('the journal', () => {
     ['a later format', text({ format: 2 })],
     ['a range beyond the end', text({ received: [[0, 101]] })],
     ['an empty range', text({ received: [[5, 5]] })],
-    ['ranges out of order', text({ received: [[20, 30], [0, 10]] })],
-    ['ranges that overlap', text({ received: [[0, 10], [5, 20]] })],
+    [
+      'ranges out of order',
+      text({
+        received: [
+          [20, 30],
+          [0, 10],
+        ],
+      }),
+    ],
+    [
+      'ranges that overlap',
+      text({
+        received: [
+          [0, 10],
+          [5, 20],
+        ],
+      }),
+    ],
     ['negative positions', text({ received: [[-1, 10]] })],
     ['fractions', text({ received: [[0, 1.5]] })],
   ])('is ignored if it is %s', (_name, content) => {

@@ -12,7 +12,11 @@ describe('parseModelSource', () => {
     ],
     ['hf:owner/name/model-Q4_0.gguf', 'model-Q4_0', `${HUB}/owner/name/resolve/main/model-Q4_0.gguf`],
     ['hf:owner/name/sub dir/a#b.gguf', undefined, `${HUB}/owner/name/resolve/main/sub%20dir/a%23b.gguf`],
-    ['https://example.com/files/small.gguf?download=true', 'small', 'https://example.com/files/small.gguf?download=true'],
+    [
+      'https://example.com/files/small.gguf?download=true',
+      'small',
+      'https://example.com/files/small.gguf?download=true',
+    ],
     ['http://127.0.0.1:8000/small.gguf', 'small', 'http://127.0.0.1:8000/small.gguf'],
   ])('%s', (text, id, url) => {
     const source = parseModelSource(text, HUB, id === undefined ? 'named' : undefined);
@@ -20,7 +24,10 @@ describe('parseModelSource', () => {
   });
 
   it('takes the name that it is given', () => {
-    expect(parseModelSource('hf:owner/name/model.gguf', HUB, 'my-model')).toMatchObject({ id: 'my-model', file: 'model.gguf' });
+    expect(parseModelSource('hf:owner/name/model.gguf', HUB, 'my-model')).toMatchObject({
+      id: 'my-model',
+      file: 'model.gguf',
+    });
   });
 
   it('works with a mirror under a path', () => {

@@ -36,10 +36,13 @@ export function parseModelSource(text: string, endpoint: string, id?: string): M
         'merge the parts with llama-gguf-split --merge',
     );
   }
-  if (!file.endsWith(EXTENSION) || file.startsWith('.')) throw invalid(`${file || text} is not the name of a GGUF file`);
+  if (!file.endsWith(EXTENSION) || file.startsWith('.'))
+    throw invalid(`${file || text} is not the name of a GGUF file`);
   const name = id ?? source.id;
   if (!MODEL_ID.test(name)) {
-    throw invalid(`${JSON.stringify(name)} cannot be a model id (letters, digits, dots, hyphens, underscores): use --id`);
+    throw invalid(
+      `${JSON.stringify(name)} cannot be a model id (letters, digits, dots, hyphens, underscores): use --id`,
+    );
   }
   return { ...source, id: name };
 }
@@ -66,7 +69,11 @@ function onHuggingFace(text: string, endpoint: string): ModelSource {
   const [owner, name, ...path] = text.slice('hf:'.length).split('/');
   const repository = `${owner}/${name}`;
   const file = path.join('/');
-  if (!REPOSITORY.test(repository) || path.length === 0 || path.some((part) => part === '' || part === '.' || part === '..')) {
+  if (
+    !REPOSITORY.test(repository) ||
+    path.length === 0 ||
+    path.some((part) => part === '' || part === '.' || part === '..')
+  ) {
     throw invalid(`${JSON.stringify(text)}: allowed: hf:owner/name/file.gguf`);
   }
   return { ...named(file), repository, url: resolveUrl(endpoint, repository, file), expected: {} };

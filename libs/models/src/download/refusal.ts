@@ -52,7 +52,8 @@ function permanent(status: number, code: string | undefined, { url, repository, 
         ? `${place} refuses access (${status}): ${repository} does not exist, or HF_TOKEN is not valid for it`
         : `${place} refuses access (${status}): ${repository} does not exist, or it is private or gated: look at ${page} and set HF_TOKEN`;
     }
-    if (status === 404) return `${repository} has no file ${place.slice(place.lastIndexOf('/') + 1)} (404): see ${page}`;
+    if (status === 404)
+      return `${repository} has no file ${place.slice(place.lastIndexOf('/') + 1)} (404): see ${page}`;
   }
   if (status === 401 || status === 403) return `${place} refuses access (${status})`;
   if (status === 404) return `${place} does not exist (404)`;

@@ -120,7 +120,8 @@ export class RemoteFile {
     const { statusCode: status, body } = last;
     const lastHeader = (name: string) => headerOf(last, name);
     if (status === 200 || status === 206) {
-      const header = (name: string) => answers.map((answer) => headerOf(answer, name)).find((value) => value !== undefined);
+      const header = (name: string) =>
+        answers.map((answer) => headerOf(answer, name)).find((value) => value !== undefined);
       return { status, body, header, lastHeader, url };
     }
     discard(body);
@@ -145,7 +146,8 @@ export class RemoteFile {
   private described(error: unknown, signal: AbortSignal, url = this.source.url): unknown {
     if (signal.aborted || error instanceof TransferError) return error;
     const { code, message } = error as NodeJS.ErrnoException;
-    const reason = code === 'UND_ERR_BODY_TIMEOUT' || code === 'UND_ERR_HEADERS_TIMEOUT' ? 'stalled' : (code ?? message);
+    const reason =
+      code === 'UND_ERR_BODY_TIMEOUT' || code === 'UND_ERR_HEADERS_TIMEOUT' ? 'stalled' : (code ?? message);
     return new TransferError(`${url.host}: ${reason}`, { retryable: true, cause: error });
   }
 }
