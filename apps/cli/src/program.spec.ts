@@ -17,6 +17,9 @@ describe('createProgram', () => {
       'cluster status',
       'cluster topology',
       'cluster plan',
+      'model download',
+      'model catalogue',
+      'model plan',
     ]);
   });
 

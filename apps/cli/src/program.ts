@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { repositoryRoot } from '@pangalactic/contracts';
 import { Command } from 'commander';
+import { addModelFileCommands } from './model/model-file-commands';
 
 const APPS = ['hub', 'node', 'gateway'] as const;
 const HUB_OPTION = ['--hub-addr <host:port>', "the hub's gRPC address", 'localhost:7100'] as const;
@@ -37,6 +38,8 @@ export function createProgram(): Command {
   addClusterCommand(cluster, 'status', 'nodes, pipelines and what is being waited for', 'statusText');
   addClusterCommand(cluster, 'topology', 'which node runs which layers, and in how much memory', 'topologyTable');
   addPlanCommand(cluster);
+
+  addModelFileCommands(program.command('model').description('get, size and manage models'));
   return program;
 }
 

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { availableCores } from './available-cores';
-import { loadCliConfig } from './cli-config';
+import { loadCliConfig, loadDownloadConfig } from './cli-config';
 import { loadGatewayConfig } from './gateway-config';
 import { loadHubConfig } from './hub-config';
 import { loadNodeConfig } from './node-config';
@@ -239,6 +239,52 @@ const CASES: readonly Case[] = [
     good: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'].map((level) => [level, level] as const),
     bad: ['verbose', 'INFO', '30'],
   }),
+  {
+    variable: 'HF_ENDPOINT',
+    load: loadDownloadConfig,
+    key: 'huggingFaceEndpoint',
+    unset: 'https://huggingface.co',
+    good: [
+      ['https://mirror.example/hf/', 'https://mirror.example/hf'],
+      ['http://127.0.0.1:8000', 'http://127.0.0.1:8000'],
+    ],
+    bad: ['huggingface.co', 'https://mirror.example?a=b', 'https://mirror.example#a', 'ftp://mirror.example'],
+  },
+  {
+    variable: 'HF_TOKEN',
+    load: loadDownloadConfig,
+    key: 'huggingFaceToken',
+    unset: undefined,
+    good: [['hf_abc', 'hf_abc']],
+    bad: ['two words', 'line\nbreak'],
+  },
+  {
+    variable: 'HTTPS_PROXY',
+    load: loadDownloadConfig,
+    key: 'httpsProxy',
+    unset: undefined,
+    good: [
+      ['http://user:word@proxy:3128', 'http://user:word@proxy:3128/'],
+      ['proxy:3128', 'http://proxy:3128/'],
+    ],
+    bad: ['socks5://proxy:1080', 'http://'],
+  },
+  {
+    variable: 'HTTP_PROXY',
+    load: loadDownloadConfig,
+    key: 'httpProxy',
+    unset: undefined,
+    good: [['https://proxy', 'https://proxy/']],
+    bad: ['ftp://proxy'],
+  },
+  {
+    variable: 'NO_PROXY',
+    load: loadDownloadConfig,
+    key: 'noProxy',
+    unset: undefined,
+    good: [['localhost, .example.com:8080', 'localhost, .example.com:8080']],
+    bad: ['höst'],
+  },
 ];
 
 describe.each(CASES)('$variable ($load.name)', ({ variable, load, key, unset, good, bad }) => {
@@ -339,5 +385,25 @@ describe('a configuration', () => {
 
   it('of the command line holds the cluster token', () => {
     expect(loadCliConfig({ PANGALACTIC_CLUSTER_TOKEN: 't', LOG_LEVEL: 'nonsense' }).clusterToken?.()).toEqual(['t']);
+  });
+});
+
+describe('loadDownloadConfig', () => {
+  it('takes proxies also in lower case, which wins', () => {
+    const environment = {
+      HTTPS_PROXY: 'http://ignored:1',
+      https_proxy: 'http://proxy:2',
+      http_proxy: 'http://proxy:3',
+    };
+    expect(loadDownloadConfig({ ...environment, no_proxy: 'a' })).toMatchObject({
+      httpsProxy: 'http://proxy:2/',
+      httpProxy: 'http://proxy:3/',
+      noProxy: 'a',
+    });
+  });
+
+  it('never prints a password or a token', () => {
+    const load = () => loadDownloadConfig({ HTTPS_PROXY: 'socks5://user:word@proxy:1080', HF_TOKEN: 'two words' });
+    expect(load).toThrow(/^HF_TOKEN=\*\*\*: allowed: .*\nHTTPS_PROXY=\*\*\*: allowed: a URL.*$/);
   });
 });

@@ -1,7 +1,7 @@
 export { formatAddress, isWildcard, parseAddress } from './address';
 export type { Address } from './address';
-export { childEnvironment, loadCliConfig } from './cli-config';
-export type { CliConfig } from './cli-config';
+export { childEnvironment, loadCliConfig, loadDownloadConfig } from './cli-config';
+export type { CliConfig, DownloadConfig } from './cli-config';
 export { GATEWAY_CONFIG, loadGatewayConfig } from './gateway-config';
 export type { GatewayConfig } from './gateway-config';
 export { HUB_CONFIG, loadHubConfig } from './hub-config';

@@ -122,6 +122,28 @@ export const httpUrls: ValueType<readonly string[]> = {
   allowed: 'URLs separated by commas, all http://host:port or all https://host:port and nothing more',
 };
 
+/** Of a server under whose path others lie. */
+export const httpUrl: ValueType<string> = {
+  schema: parsedBy((text) => {
+    const url = httpUrlOf(text);
+    if (!url || url.username || url.password || url.search || url.hash) return undefined;
+    return url.href.replace(/\/+$/, '');
+  }),
+  allowed: 'a URL http(s)://host:port/path without credentials, query or fragment',
+};
+
+/** A proxy may ask for a user and a password. */
+export const proxyUrl: ValueType<string> = {
+  schema: parsedBy((text) => httpUrlOf(text.includes('://') ? text : `http://${text}`)?.href),
+  allowed: 'a URL http(s)://user:password@host:port of a proxy',
+  secret: true,
+};
+
+export const hostNames: ValueType<string> = {
+  schema: z.string().regex(/^[\x21-\x7e\s]{1,4096}$/),
+  allowed: 'host names separated by commas, each with :port if it shall count for that one alone, or *',
+};
+
 function commaList(item: z.ZodType<string, string>): z.ZodType<readonly string[], string> {
   return z
     .string()
@@ -130,10 +152,15 @@ function commaList(item: z.ZodType<string, string>): z.ZodType<readonly string[]
     .transform((items) => [...new Set(items)]);
 }
 
-function originOf(text: string): string | undefined {
+function httpUrlOf(text: string): URL | undefined {
   // The URL parser forgives much ("http:etcd"), hence the prefix.
-  if (!/^https?:\/\//.test(text) || !URL.canParse(text)) return undefined;
-  const { href, origin } = new URL(text);
+  return /^https?:\/\//.test(text) && URL.canParse(text) ? new URL(text) : undefined;
+}
+
+function originOf(text: string): string | undefined {
+  const url = httpUrlOf(text);
+  if (!url) return undefined;
+  const { href, origin } = url;
   // `origin` drops credentials, path and query: comparing refuses a URL that has any of them.
   return href === `${origin}/` ? origin : undefined;
 }

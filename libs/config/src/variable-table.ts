@@ -1,3 +1,4 @@
+import { DOWNLOAD_VARIABLES } from './cli-config';
 import { GATEWAY_VARIABLES } from './gateway-config';
 import { HUB_VARIABLES } from './hub-config';
 import { NODE_VARIABLES } from './node-config';
@@ -7,7 +8,7 @@ import type { Variables } from './variable';
 
 export interface VariableRow {
   readonly variable: string;
-  readonly process: 'hub' | 'node' | 'gateway' | 'all';
+  readonly process: 'hub' | 'node' | 'gateway' | 'cli' | 'all';
   readonly default: string;
   readonly meaning: string;
   readonly allowed: string;
@@ -18,6 +19,7 @@ export const VARIABLE_TABLE: readonly VariableRow[] = [
   ...rowsOf('hub', HUB_VARIABLES),
   ...rowsOf('node', NODE_VARIABLES),
   ...rowsOf('gateway', GATEWAY_VARIABLES),
+  ...rowsOf('cli', DOWNLOAD_VARIABLES),
   ...rowsOf('all', SHARED_VARIABLES),
 ];
 

@@ -44,6 +44,7 @@ export const ERROR_CATALOGUE = {
   pipeline_broken: { grpc: GrpcStatus.UNAVAILABLE, http: 503, openai: 'server_error', retryable: true },
   deadline_exceeded: { grpc: GrpcStatus.DEADLINE_EXCEEDED, http: 504, openai: 'server_error', retryable: true },
 
+  download_failed: { grpc: GrpcStatus.FAILED_PRECONDITION, http: 500, openai: 'server_error' },
   corrupt_model_file: { grpc: GrpcStatus.FAILED_PRECONDITION, http: 500, openai: 'server_error' },
   unsupported_architecture: { grpc: GrpcStatus.FAILED_PRECONDITION, http: 500, openai: 'server_error' },
   unsupported_tensor_type: { grpc: GrpcStatus.FAILED_PRECONDITION, http: 500, openai: 'server_error' },

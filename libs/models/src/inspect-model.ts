@@ -1,10 +1,17 @@
 import type { ModelInfo } from '@pangalactic/contracts';
 import { namingFile } from './gguf/errors';
 import { engineBytes } from './gguf/engine-format';
+import { ggmlBytes, type GgmlType } from './gguf/ggml-type';
 import { GgufFile } from './gguf/gguf-file';
 import type { GgufHeader } from './gguf/gguf-header';
 import { describeModel } from './architecture/describe-model';
-import { embeddingTensor, type ExpectedTensor, layerTensors, type ModelShape, outputTensors } from './architecture/model-tensors';
+import {
+  embeddingTensor,
+  type ExpectedTensor,
+  layerTensors,
+  type ModelShape,
+  outputTensors,
+} from './architecture/model-tensors';
 
 /** What a node reports of a file: read from its header and a few samples, never from all of its weights. */
 export async function inspectModel(id: string, path: string): Promise<ModelInfo> {
@@ -30,27 +37,27 @@ export async function inspectModel(id: string, path: string): Promise<ModelInfo>
   }
 }
 
+type EngineSizes = Pick<ModelInfo, 'layerBytes' | 'embeddingBytes' | 'outputBytes'>;
+
 /** What the parts of a described model take in the engine. */
-export function weightBytes(
-  header: GgufHeader,
-  shape: ModelShape,
-): Pick<ModelInfo, 'layerBytes' | 'embeddingBytes' | 'outputBytes'> {
-  const layers = Array.from({ length: shape.layers }, (_, layer) => layerTensors(shape, layer));
+export function weightBytes(header: GgufHeader, shape: ModelShape): EngineSizes {
+  // describeModel has proved that each tensor is there.
+  return engineSizes(shape, ({ name }) => header.tensors.get(name)!.type);
+}
+
+/** The same for tensors of any origin. */
+export function engineSizes(shape: ModelShape, typeOf: (tensor: ExpectedTensor) => GgmlType): EngineSizes {
+  const bytes = (tensor: ExpectedTensor) => engineBytes(typeOf(tensor), elementsOf(tensor));
+  const sum = (tensors: readonly ExpectedTensor[]) => tensors.reduce((total, tensor) => total + bytes(tensor), 0);
+  const embedding = embeddingTensor(shape);
   return {
-    layerBytes: layers.map((tensors) => bytesInEngine(header, tensors)),
+    layerBytes: Array.from({ length: shape.layers }, (_, layer) => sum(layerTensors(shape, layer))),
     // The head stage keeps the table as it is in the file and looks rows up in it.
-    embeddingBytes: tensorOf(header, embeddingTensor(shape)).bytes,
-    outputBytes: bytesInEngine(header, outputTensors(shape)),
+    embeddingBytes: ggmlBytes(typeOf(embedding), elementsOf(embedding)),
+    outputBytes: sum(outputTensors(shape)),
   };
 }
 
-function bytesInEngine(header: GgufHeader, tensors: readonly ExpectedTensor[]): number {
-  return tensors
-    .map((tensor) => engineBytes(tensorOf(header, tensor).type, tensor.shape.reduce((product, size) => product * size)))
-    .reduce((sum, bytes) => sum + bytes, 0);
-}
-
-function tensorOf(header: GgufHeader, expected: ExpectedTensor) {
-  // describeModel has proved that it is there.
-  return header.tensors.get(expected.name)!;
+function elementsOf({ shape }: ExpectedTensor): number {
+  return shape.reduce((product, size) => product * size);
 }

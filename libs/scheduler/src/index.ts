@@ -14,3 +14,4 @@ export * from './plan';
 export * from './plan-deployment';
 export * from './plan-pipeline';
 export * from './routes';
+export * from './size-pipeline';

@@ -10,7 +10,7 @@ const DEFAULT_SEQUENCES = 8;
 /** Down to this, a shorter context is better than one node more: a conversation still fits. */
 const SENSIBLE_CONTEXT_LENGTH = 1024;
 /** Shrinking the context further would make the model useless. */
-const SMALLEST_CONTEXT_LENGTH = 256;
+export const SMALLEST_CONTEXT_LENGTH = 256;
 
 /** A node that is up and has the model. */
 export interface Candidate {

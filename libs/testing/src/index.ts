@@ -13,6 +13,7 @@ export * from './gguf/random-model';
 export * from './gguf/write-gguf';
 export { AppProcess, describeExit, type AppName, type AppProcessSpec, type ProcessExit } from './processes/app-process';
 export * from './seeded-random';
+export * from './http/model-server';
 export { FaultProxy, type Direction } from './network/fault-proxy';
 export type { LinkConditions } from './network/link-direction';
 export * from './until';
