@@ -33,12 +33,11 @@ export function loadCliConfig(environment: Environment = process.env): CliConfig
 }
 
 export function loadDownloadConfig(environment: Environment = process.env): DownloadConfig {
-  const { httpsProxy, httpProxy, noProxy } = DOWNLOAD_VARIABLES;
-  const inLowerCase = [httpsProxy, httpProxy, noProxy].map(({ name }) => [
-    name,
-    environment[name.toLowerCase()] || environment[name],
-  ]);
-  return loadConfig(DOWNLOAD_VARIABLES, { ...environment, ...Object.fromEntries(inLowerCase) });
+  const proxies: Record<string, string | undefined> = {};
+  for (const { name } of [DOWNLOAD_VARIABLES.httpsProxy, DOWNLOAD_VARIABLES.httpProxy, DOWNLOAD_VARIABLES.noProxy]) {
+    proxies[name] = environment[name.toLowerCase()] || environment[name];
+  }
+  return loadConfig(DOWNLOAD_VARIABLES, { ...environment, ...proxies });
 }
 
 /** The environment of a child process: this process's own with `overrides` on top. */
