@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { ErrorCode } from '@pangalactic/contracts';
+import { ERROR_CATALOGUE, type ErrorCode } from '@pangalactic/contracts';
 import { createMetrics, GATEWAY_METRICS, readOnScrape } from '@pangalactic/observability';
 import { GenerationMeasurement } from './generation-measurement';
 
@@ -8,9 +8,12 @@ export class GatewayMetrics {
   readonly metrics = createMetrics(GATEWAY_METRICS);
   /** Generations by what they wait for; the gauges and their aliases read it. */
   readonly generations = { waiting: 0, running: 0 };
+  private readonly modelsServed = new Set<string>();
 
   constructor() {
-    const { waiting, vllmWaiting, running, vllmRunning } = this.metrics;
+    const { waiting, vllmWaiting, running, vllmRunning, errors } = this.metrics;
+    // As for `expectResumes`.
+    for (const code of Object.keys(ERROR_CATALOGUE)) errors.inc({ code }, 0);
     for (const metric of [waiting, vllmWaiting]) readOnScrape(metric, () => [[{}, this.generations.waiting]]);
     for (const metric of [running, vllmRunning]) readOnScrape(metric, () => [[{}, this.generations.running]]);
   }
@@ -18,6 +21,14 @@ export class GatewayMetrics {
   /** A generation has arrived and waits for a place. */
   begin(model: string): GenerationMeasurement {
     return new GenerationMeasurement(this, model);
+  }
+
+  /** What begins at 1 has no increase yet when an alert asks for it. */
+  expectResumes(model: string): void {
+    if (this.modelsServed.has(model)) return;
+    this.modelsServed.add(model);
+    this.metrics.resumes.inc({ model }, 0);
+    this.metrics.resumePause.zero({ model });
   }
 
   /** A client was told. */

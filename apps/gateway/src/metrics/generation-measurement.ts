@@ -26,6 +26,7 @@ export class GenerationMeasurement {
     queueTime.observe({ model }, seconds(performance.now() - this.arrivedAt));
     total.inc({ model }, promptTokens);
     promptLength.observe({ model }, promptTokens);
+    this.owner.expectResumes(model);
   }
 
   /** An attempt was given a slot, the first one or a later one: both look for what is computed already. */

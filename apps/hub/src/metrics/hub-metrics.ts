@@ -1,10 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import { toPangalacticError } from '@pangalactic/contracts';
+import { toPangalacticError, type ErrorCode } from '@pangalactic/contracts';
 import { createMetrics, HUB_METRICS, readOnScrape, type Sample } from '@pangalactic/observability';
 import type { Advance, ClusterState, NodeState, PipelineState } from '@pangalactic/scheduler';
 
 const NODE_STATES: readonly NodeState[] = ['CONNECTED', 'RECONNECTING', 'LEAVING', 'SUSPECT', 'FAILED'];
 const PIPELINE_STATES: readonly PipelineState[] = ['PLANNED', 'LOADING', 'READY', 'DRAINING', 'GONE', 'BROKEN'];
+/** Any other is a defect, and is counted when it comes. */
+const STATE_ERRORS: readonly ErrorCode[] = ['state_unavailable', 'state_outcome_unknown'];
 
 export interface StateOperation {
   readonly backend: string;
@@ -56,6 +58,11 @@ export class HubMetrics {
   /** It is stored by now. */
   changed(changes: Advance['changes']): void {
     for (const { event } of changes) this.metrics.events.inc({ event });
+  }
+
+  /** What begins at 1 has no increase yet when an alert asks for it. */
+  expectStateErrors(labels: StateOperation): void {
+    for (const code of STATE_ERRORS) this.metrics.stateErrors.inc({ ...labels, code }, 0);
   }
 
   async timeStateOperation<T>(labels: StateOperation, operation: () => Promise<T>): Promise<T> {

@@ -1,9 +1,12 @@
 import type { StateRepository } from '@pangalactic/state';
-import type { HubMetrics } from './hub-metrics';
+import type { HubMetrics, StateOperation } from './hub-metrics';
+
+const OPERATIONS: readonly StateOperation['operation'][] = ['commit', 'get', 'list'];
 
 /** The repository with the operations timed that somebody waits for. */
 export function measuredState(repository: StateRepository, backend: string, metrics: HubMetrics): StateRepository {
-  const timed = <T>(operation: 'commit' | 'get' | 'list', run: () => Promise<T>) =>
+  for (const operation of OPERATIONS) metrics.expectStateErrors({ backend, operation });
+  const timed = <T>(operation: StateOperation['operation'], run: () => Promise<T>) =>
     metrics.timeStateOperation({ backend, operation }, run);
   return {
     get: (key) => timed('get', () => repository.get(key)),

@@ -8,7 +8,7 @@ const DURATION_BUCKETS = Array.from({ length: 14 }, (_, power) => 0.01 * 2 ** po
 /** As vLLM's, in tokens. */
 const LENGTH_BUCKETS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000];
 
-/** A model's name becomes a label only once a pipeline has accepted the request, so the set of labels is bounded. */
+/** A model's name becomes a label only once a pipeline has accepted the request, so no client can make one up. */
 const BY_MODEL = ['model'] as const;
 
 /** Names and meanings are vLLM's wherever it has the metric, with our prefix. */
@@ -17,7 +17,7 @@ export const GATEWAY_METRICS = {
   running: gauge('pangalactic_num_requests_running', 'Generations that have a place on a pipeline.'),
   kvCacheUsage: gauge(
     'pangalactic_kv_cache_usage_perc',
-    'Places that generations of this gateway hold or wait for, as part of the KV slots of all READY pipelines; 1 is full.',
+    'Places that generations of this gateway have, as part of the KV slots of all READY pipelines; 1 is full.',
   ),
   queueTime: histogram(
     'pangalactic_request_queue_time_seconds',
