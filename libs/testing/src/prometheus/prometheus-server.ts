@@ -95,6 +95,13 @@ export function promtool(...args: string[]): string {
   }
 }
 
+/** What promtool finds wrong with the text of a scrape. */
+export function metricProblems(text: string): string[] {
+  requirePrometheus();
+  const { stderr, stdout } = spawnSync('promtool', ['check', 'metrics'], { encoding: 'utf8', input: text });
+  return `${stdout}${stderr}`.split('\n').filter((line) => line !== '');
+}
+
 /** @throws Error that says how to install it */
 export function requirePrometheus(): void {
   for (const program of ['prometheus', 'promtool']) {
