@@ -14,7 +14,7 @@ export interface AlertRule {
   readonly annotations: { readonly summary: string; readonly runbook: string };
 }
 
-export interface Target {
+interface Target {
   readonly expr: string;
   readonly legendFormat: string;
   readonly datasource: object;
@@ -31,7 +31,7 @@ export interface Panel {
   readonly targets?: readonly Target[];
 }
 
-export interface Variable {
+interface Variable {
   readonly name: string;
   readonly type: string;
   readonly definition?: string;

@@ -4,5 +4,5 @@ export { GATEWAY_METRICS } from './metrics/gateway-metrics';
 export { HUB_METRICS } from './metrics/hub-metrics';
 export { metricsModule } from './metrics/metrics.module';
 export { NODE_METRICS } from './metrics/node-metrics';
-export { METRIC_CATALOGUE, type CataloguedMetric } from './metrics/catalogue';
+export { METRIC_CATALOGUE } from './metrics/catalogue';
 export { REQUEST_ID_HEADER, requestIdFrom } from './request-id';

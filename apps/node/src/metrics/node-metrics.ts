@@ -3,7 +3,7 @@ import { createMetrics, NODE_METRICS, readOnScrape } from '@pangalactic/observab
 import type { Pipeline } from '../pipeline/pipeline';
 import { StageMetrics, stageLabels } from './stage-metrics';
 
-export type PipelineView = Pick<Pipeline, 'head' | 'slotsInUse' | 'status' | 'assignment' | 'link'>;
+type PipelineView = Pick<Pipeline, 'head' | 'slotsInUse' | 'status' | 'assignment' | 'link'>;
 
 @Injectable()
 export class NodeMetrics {
