@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { repositoryRoot } from '@pangalactic/contracts';
+import { packageVersion } from '@pangalactic/contracts';
 import { Command } from 'commander';
 import { addModelFileCommands } from './model/model-file-commands';
 
@@ -19,7 +17,7 @@ interface ClusterFlags extends HubFlags {
 export function createProgram(): Command {
   const program = new Command('pangalactic')
     .description('Ordinary machines on ordinary Ethernet become one inference engine.')
-    .version(version());
+    .version(packageVersion());
 
   for (const app of APPS) {
     const commands = program.command(app).description(`the ${app} process`);
@@ -105,9 +103,4 @@ function addClusterCommand(cluster: Command, name: string, description: string, 
       const report = clusterReport(await readCluster(hubAddr));
       console.log(json ? JSON.stringify(report, null, 2) : (await import('./cluster/cluster-tables.js'))[view](report));
     });
-}
-
-function version(): string {
-  const manifest = readFileSync(join(repositoryRoot(), 'package.json'), 'utf8');
-  return (JSON.parse(manifest) as { version: string }).version;
 }

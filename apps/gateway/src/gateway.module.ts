@@ -13,7 +13,6 @@ import { SlicedWork } from './sliced-work';
 import { RouteReadiness } from './health/route-readiness';
 import { RequestTracker } from './http/request-tracker';
 import { GatewayMetrics } from './metrics/gateway-metrics';
-import { METRIC_PROVIDERS } from './metrics/metric-providers';
 import { HeadProbe } from './models/head-probe';
 import { ModelCache } from './models/model-cache';
 import { NodeClients } from './models/node-clients';
@@ -34,7 +33,7 @@ export class GatewayModule {
       module: GatewayModule,
       imports: [
         loggingModule('gateway', config.logLevel),
-        metricsModule(),
+        metricsModule('gateway'),
         AuthModule.forRoot(config, () => new HubPermits(config, steadyClock)),
       ],
       controllers: [ChatCompletionsController, CompletionsController, ModelsController],
@@ -42,7 +41,6 @@ export class GatewayModule {
         { provide: GATEWAY_CONFIG, useValue: config },
         { provide: CLOCK, useValue: steadyClock },
         { provide: APP_FILTER, useClass: OpenAiErrorFilter },
-        ...METRIC_PROVIDERS,
         GatewayMetrics,
         RequestTracker,
         RouteDirectory,

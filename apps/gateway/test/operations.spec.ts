@@ -84,7 +84,67 @@ describe('metrics', () => {
         'pangalactic_request_success_total{model="pangalactic-nano",finished_reason="stop"} 2',
       ]),
     );
+    expect(lines).toContain('pangalactic_request_errors_total{code="model_not_found"} 1');
+    expect(lines).toContain('pangalactic_hub_connected 1');
     expect(text).not.toMatch(/made-up-name|made\/up/);
+  });
+
+  it('have as many series however many different things clients send', async () => {
+    gateway = await startGateway({ GATEWAY_API_KEY: 'sk-key' });
+    gateway.cluster.script = () => answer(hello.completionIds);
+    await untilReady(gateway.url);
+    const series = async () => {
+      const ours = (await probe('/metrics'))[1].split('\n').filter((line) => line.startsWith('pangalactic_'));
+      return ours.map((line) => line.replace(/ \S+$/, '')).sort();
+    };
+    const sendAll = async (name: string) => {
+      const headers = { authorization: 'Bearer sk-key', 'x-request-id': name };
+      await post(gateway.url, '/v1/chat/completions', { ...CHAT, user: name, seed: name.length }, { headers });
+      await post(gateway.url, '/v1/completions', { model: name, prompt: name }, { headers });
+      await post(gateway.url, '/v1/chat/completions', CHAT, { headers: { authorization: `Bearer ${name}` } });
+      await post(gateway.url, `/v1/${name}?${name}`, {}, { headers });
+      await fetch(`${gateway.url}/v1/models/${name}`, { headers });
+    };
+    await sendAll('first');
+    // A scrape counts itself, so the next one has its series.
+    await series();
+    const before = await series();
+    for (let index = 0; index < 20; index += 1) await sendAll(`made-up-${index}`);
+    expect(await series()).toEqual(before);
+  });
+
+  it('are also there under the names that a router for vLLM asks for', async () => {
+    gateway = await startGateway();
+    let proceed = () => {};
+    const held = new Promise<void>((resolve) => (proceed = resolve));
+    gateway.cluster.script = async function* () {
+      for await (const response of answer(hello.completionIds)) {
+        yield response;
+        if (response.token?.index === 2) await held;
+      }
+    };
+    await untilReady(gateway.url);
+    const load = async () => {
+      const lines = (await probe('/metrics'))[1].split('\n');
+      return Object.fromEntries(
+        ['num_requests_running', 'num_requests_waiting', 'kv_cache_usage_perc'].map((name) => {
+          const values = ['pangalactic_', 'vllm:'].map((prefix) => {
+            const line = lines.find((each) => each.startsWith(`${prefix}${name} `));
+            return Number(line?.split(' ')[1]);
+          });
+          return [name, values];
+        }),
+      );
+    };
+    expect(await load()).toEqual({
+      ...{ num_requests_running: [0, 0], num_requests_waiting: [0, 0], kv_cache_usage_perc: [0, 0] },
+    });
+    const answered = post(gateway.url, '/v1/chat/completions', { ...CHAT, stream: true }).then(readEvents);
+    await until(async () => (await load()).num_requests_running![1] === 1, { timeoutMs: 5_000, message: 'it runs' });
+    const share = 1 / gateway.cluster.route('p1').pipeline!.maxSequences;
+    expect((await load()).kv_cache_usage_perc).toEqual([share, share]);
+    proceed();
+    await answered;
   });
 });
 

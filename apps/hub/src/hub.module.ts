@@ -15,7 +15,7 @@ import { Reconciler } from './cluster/reconciler';
 import { Standby } from './cluster/standby';
 import { StateReadiness } from './cluster/state-readiness';
 import { HubMetrics } from './metrics/hub-metrics';
-import { METRIC_PROVIDERS } from './metrics/metric-providers';
+import { measuredState } from './metrics/measured-state';
 import { RateLimit } from './rate-limit/rate-limit';
 import { RateLimitController } from './rate-limit/rate-limit.controller';
 import { NodeProbe } from './registry/node-probe';
@@ -31,15 +31,19 @@ export class HubModule {
   static forRoot(config: HubConfig): DynamicModule {
     return {
       module: HubModule,
-      imports: [loggingModule('hub', config.logLevel), metricsModule()],
+      imports: [loggingModule('hub', config.logLevel), metricsModule('hub')],
       controllers: [NodeSessionController, RoutesController, ClusterController, RateLimitController],
       providers: [
         { provide: HUB_CONFIG, useValue: config },
         { provide: CLOCK, useValue: steadyClock },
         { provide: FATAL_HANDLER, useValue: endProcess },
-        { provide: STATE_REPOSITORY, useFactory: () => openConfiguredState(config) },
+        {
+          provide: STATE_REPOSITORY,
+          useFactory: async (metrics: HubMetrics) =>
+            measuredState(await openConfiguredState(config), config.stateBackend, metrics),
+          inject: [HubMetrics],
+        },
         ClusterStore,
-        ...METRIC_PROVIDERS,
         HubMetrics,
         NodeRegistry,
         NodeProbe,

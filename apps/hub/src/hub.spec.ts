@@ -290,9 +290,27 @@ describe('over HTTP', () => {
     const metrics = await (await fetch(`${hub.url}/metrics`)).text();
     expect(metrics).toContain('pangalactic_hub_nodes{state="CONNECTED"} 2');
     expect(metrics).toContain('pangalactic_hub_nodes{state="FAILED"} 0');
-    expect(metrics).toContain('pangalactic_hub_pipelines{state="READY"} 1');
+    expect(metrics).toContain('pangalactic_hub_pipelines{model="nano",state="READY"} 1');
     expect(metrics).toMatch(/pangalactic_hub_reconcile_duration_seconds_count [1-9]/);
-    expect(metrics).toMatch(/pangalactic_hub_state_commit_duration_seconds_count [1-9]/);
+    expect(metrics).toMatch(/pangalactic_hub_plan_duration_seconds_count 1\n/);
+    expect(metrics).toContain('pangalactic_hub_leader 1\n');
+    expect(metrics).toContain('pangalactic_hub_events_total{event="pipeline_ready"} 1');
+    expect(metrics).toMatch(
+      /pangalactic_hub_state_operation_duration_seconds_count\{backend="sqlite",operation="commit"\} [1-9]/,
+    );
+  });
+
+  it('has as many series for ten nodes as for two', async () => {
+    const hub = await startHub();
+    await readyPair(hub);
+    const series = async () =>
+      (await (await fetch(`${hub.url}/metrics`)).text()).split('\n').map((line) => line.replace(/ \S+$/, ''));
+    const before = new Set(await series());
+    for (let index = 0; index < 8; index += 1) await PlayedNode.join(hub, `another-${index}`);
+    await untilCluster(hub, ({ nodes }) => nodes.length === 10);
+    const added = (await series()).filter((name) => !before.has(name));
+    // Those of the first scrape: until then nobody had asked.
+    expect(added.filter((name) => name.startsWith('pangalactic_') && !name.includes('"/metrics"'))).toEqual([]);
   });
 });
 

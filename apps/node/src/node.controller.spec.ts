@@ -237,13 +237,34 @@ describe('NodeController', () => {
     expect(body).toMatch(/^pangalactic_node_prompt_tokens_total 5$/m);
     expect(body).toMatch(/^pangalactic_node_slots_in_use 0$/m);
     expect(body).toMatch(/^pangalactic_node_sequences_running 0$/m);
-    expect(body).toMatch(/^pangalactic_node_step_duration_seconds_count\{phase="decode"\} \d+$/m);
-    expect(body).toMatch(/^pangalactic_node_stage_state\{pipeline="p1",stage="0"\} 2$/m);
+    expect(body).toMatch(
+      /^pangalactic_node_step_duration_seconds_count\{model="pangalactic-nano",pipeline="p1",stage="0",phase="decode"\} \d+$/m,
+    );
+    expect(body).toMatch(/^pangalactic_node_stage_state\{model="pangalactic-nano",pipeline="p1",stage="0"\} 2$/m);
+    expect(body).toMatch(/^pangalactic_node_kv_cache_usage_perc\{.*pipeline="p1",stage="0"\} 0$/m);
+    expect(body).toMatch(/^pangalactic_node_stage_layers\{.*stage="0",layers="\[0,\d+\)"\} \d+$/m);
+  });
+
+  it('drops the series of a pipeline that is unloaded', async () => {
+    await start();
+    const series = async () => {
+      const lines = (await (await fetch(`${node.httpUrl}/metrics`)).text()).split('\n');
+      return lines.filter((line) => line.includes('pipeline="'));
+    };
+    for (const id of ['first', 'second', 'third']) {
+      await loadPipeline([node], { id });
+      await complete(node, { pipelineId: id, maxTokens: 4 });
+      const own = await series();
+      expect(own.length).toBeGreaterThan(20);
+      expect(own.every((line) => line.includes(`pipeline="${id}"`))).toBe(true);
+      await node.pipelines.unload(id);
+    }
+    expect(await series()).toEqual([]);
   });
 
   async function decodeSteps(): Promise<number> {
     const metrics = await (await fetch(`${node.httpUrl}/metrics`)).text();
-    return Number(/^pangalactic_node_step_duration_seconds_count\{phase="decode"\} (\d+)$/m.exec(metrics)?.[1]);
+    return Number(/^pangalactic_node_step_duration_seconds_count\{.*phase="decode"\} (\d+)$/m.exec(metrics)?.[1]);
   }
 
   /** Waits until no more steps are run, and returns how many were. */

@@ -5,7 +5,7 @@ import { READINESS_CHECKS, type ReadinessCheck } from '@pangalactic/lifecycle';
 import { loggingModule, metricsModule } from '@pangalactic/observability';
 import { GenerationService } from './generation/generation.service';
 import { DEFAULT_READER_LIMITS, READER_LIMITS } from './generation/generation';
-import { NodeMetrics } from './health/node-metrics';
+import { NodeMetrics } from './metrics/node-metrics';
 import { HubSession } from './membership/hub-session.service';
 import { NodeIdentity } from './membership/node-identity';
 import { ModelInventory } from './models/model-inventory.service';
@@ -34,7 +34,7 @@ export class NodeModule {
   static forRoot(config: NodeConfig): DynamicModule {
     return {
       module: NodeModule,
-      imports: [loggingModule('node', config.logLevel), metricsModule()],
+      imports: [loggingModule('node', config.logLevel), metricsModule('node')],
       controllers: [NodeController],
       providers: [
         { provide: NODE_CONFIG, useValue: config },

@@ -8,7 +8,7 @@ import { Logger } from 'nestjs-pino';
 import { Counter } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loggingModule } from './logging.module';
-import { metricsModule } from './metrics.module';
+import { metricsModule } from './metrics/metrics.module';
 
 const SECRET = 'sk-secret';
 const PROMPT = 'tell nobody about this';
@@ -61,7 +61,7 @@ async function start(level: string) {
   const testing = await Test.createTestingModule({
     imports: [
       loggingModule('gateway', level, destination),
-      metricsModule(),
+      metricsModule('gateway'),
       AuthModule.forRoot({ apiKey: () => [SECRET], rateLimitPerMinute: 0 }, () => ({
         take: () => Promise.reject(new Error('no limit')),
       })),

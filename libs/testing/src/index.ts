@@ -11,6 +11,7 @@ export * from './gguf/float-bits';
 export * from './gguf/metadata';
 export * from './gguf/random-model';
 export * from './gguf/write-gguf';
+export { metricProblems, PrometheusServer, promtool, type RangeSeries } from './prometheus/prometheus-server';
 export { AppProcess, describeExit, type AppName, type AppProcessSpec, type ProcessExit } from './processes/app-process';
 export * from './seeded-random';
 export * from './http/model-server';

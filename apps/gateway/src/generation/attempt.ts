@@ -48,6 +48,7 @@ export class Attempt {
   private events({ accepted, token, finished }: GenerateResponse): GenerationEvent[] {
     if (accepted) {
       this.admission.grant();
+      this.measurement.prefixLookedUp(accepted.promptTokens, accepted.cachedTokens);
       const event = this.sequence.onAccepted(accepted);
       if (!event) {
         this.resumed();

@@ -9,6 +9,7 @@ import type { ChoiceEvent } from '../generation/generation-event';
 import { generationSpec } from '../generation/generation-spec';
 import { GenerationService } from '../generation/generation.service';
 import type { Prompt } from '../generation/prompt';
+import { GatewayMetrics } from '../metrics/gateway-metrics';
 import type { GenerationOptions } from './requests/generation-fields';
 import type { CompletionShape, ResponseHeader } from './responses/completion-shape';
 import { errorBody } from './responses/error-body';
@@ -24,6 +25,7 @@ export class CompletionResponder {
   constructor(
     private readonly generations: GenerationService,
     private readonly drain: DrainCoordinator,
+    private readonly metrics: GatewayMetrics,
   ) {}
 
   /** @throws PangalacticError as long as nothing of the answer was sent; later errors go into the stream */
@@ -55,6 +57,7 @@ export class CompletionResponder {
     } catch (thrown) {
       if (reply.raw.destroyed) return;
       const error = toPangalacticError(thrown);
+      this.metrics.failed(error.code);
       this.logger.warn({ event: 'stream_failed', requestId: reply.request.id, code: error.code, error: error.message });
       await sse.send(errorBody(error));
     }

@@ -3,6 +3,7 @@ import type { ArgumentsHost, ExceptionFilter } from '@nestjs/common';
 import { PangalacticError, toPangalacticError } from '@pangalactic/contracts';
 import type { ErrorCode } from '@pangalactic/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { GatewayMetrics } from '../metrics/gateway-metrics';
 import { errorBody, retryAfter } from './responses/error-body';
 
 const CODE_BY_STATUS: Readonly<Record<number, ErrorCode>> = {
@@ -19,6 +20,8 @@ const CODE_BY_STATUS: Readonly<Record<number, ErrorCode>> = {
 export class OpenAiErrorFilter implements ExceptionFilter {
   private readonly logger = new Logger(OpenAiErrorFilter.name);
 
+  constructor(private readonly metrics: GatewayMetrics) {}
+
   catch(thrown: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const request = http.getRequest<FastifyRequest>();
@@ -28,6 +31,7 @@ export class OpenAiErrorFilter implements ExceptionFilter {
       return;
     }
     const error = presentable(thrown);
+    this.metrics.failed(error.code);
     if (error.code === 'internal_error') this.logDefect(thrown, request);
     const seconds = retryAfter(error);
     if (seconds !== undefined) void reply.header('retry-after', String(seconds));

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { PangalacticError } from '@pangalactic/contracts';
+import { GatewayMetrics } from '../metrics/gateway-metrics';
 import { pickRoute } from './pick-route';
 import { RouteDirectory } from './route-directory';
 import type { PipelineRoute } from './route-table';
@@ -32,7 +33,12 @@ export class PipelineDispatcher {
   private readonly outstanding = new Map<string, number>();
   private waiting = 0;
 
-  constructor(private readonly directory: RouteDirectory) {}
+  constructor(
+    private readonly directory: RouteDirectory,
+    metrics: GatewayMetrics,
+  ) {
+    metrics.observeKvCache(() => this.kvCacheUsage);
+  }
 
   /**
    * @param signal ends the wait; its reason is thrown
@@ -49,6 +55,13 @@ export class PipelineDispatcher {
   /** Pipelines that may serve the model now. */
   pipelinesOf(modelId: string): string[] {
     return (this.directory.current?.routesOf(modelId) ?? []).map((route) => route.pipelineId);
+  }
+
+  /** Outstanding requests of this gateway, as part of the slots that there are; beyond 1 they wait at a head. */
+  private get kvCacheUsage(): number {
+    const slots = (this.directory.current?.routes ?? []).reduce((sum, { maxSequences }) => sum + maxSequences, 0);
+    const outstanding = [...this.outstanding.values()].reduce((sum, count) => sum + count, 0);
+    return slots === 0 ? 0 : Math.min(1, outstanding / slots);
   }
 
   private choose({ modelId, fingerprint, avoid, lost, resumedTokens = 0 }: RouteDemand): PipelineRoute | undefined {

@@ -6,6 +6,7 @@ import { toPangalacticError } from '@pangalactic/contracts';
 import { Backoff, connectHub } from '@pangalactic/transport';
 import type { HubClient } from '@pangalactic/transport';
 import { delay } from '../abort';
+import { GatewayMetrics } from '../metrics/gateway-metrics';
 import { RouteDirectory } from './route-directory';
 import { RouteTable } from './route-table';
 
@@ -21,6 +22,7 @@ export class RouteWatcher implements OnApplicationBootstrap, OnApplicationShutdo
 
   constructor(
     private readonly directory: RouteDirectory,
+    private readonly metrics: GatewayMetrics,
     @Inject(GATEWAY_CONFIG) config: GatewayConfig,
   ) {
     this.hub = connectHub(formatAddress(config.hubAddress), { clusterToken: config.clusterToken });
@@ -43,6 +45,8 @@ export class RouteWatcher implements OnApplicationBootstrap, OnApplicationShutdo
         await this.watch(signal, backoff);
       } catch (error) {
         if (!signal.aborted) this.onFailure(error);
+      } finally {
+        this.metrics.hubConnected(false);
       }
       await delay(backoff.nextDelayMs(), signal).catch(() => undefined);
     }
@@ -58,6 +62,7 @@ export class RouteWatcher implements OnApplicationBootstrap, OnApplicationShutdo
     for await (const message of this.hub.watchRoutes({}, { signal })) {
       backoff.reset();
       this.hubIsAway = false;
+      this.metrics.hubConnected(true);
       const table = RouteTable.fromMessage(message);
       this.directory.publish(table);
       this.logger.log({

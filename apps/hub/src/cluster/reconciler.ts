@@ -61,6 +61,7 @@ export class Reconciler implements OnApplicationShutdown {
     const settings = { term, heartbeatTimeoutMs, wanted: { models, stages } };
     this.current = restoreCluster(await this.store.load(), settings, this.clock.now());
     this.term = { clusterId, term };
+    this.metrics.observeLeadership(term);
     this.publish();
     this.logger.log({
       event: 'leading',
@@ -75,6 +76,7 @@ export class Reconciler implements OnApplicationShutdown {
   async stop(): Promise<void> {
     this.stopping.abort();
     this.term = undefined;
+    this.metrics.observeLeadership(undefined);
     this.wake?.();
     await this.running;
     this.queue.splice(0).forEach(({ settle }) => settle());
@@ -115,7 +117,7 @@ export class Reconciler implements OnApplicationShutdown {
   private async stored(before: ClusterState, after: ClusterState): Promise<boolean> {
     while (!this.stopping.signal.aborted) {
       try {
-        await this.metrics.timeCommit(() => this.store.save(before, after));
+        await this.store.save(before, after);
         this.backoff.reset();
         return true;
       } catch (error) {
@@ -133,6 +135,7 @@ export class Reconciler implements OnApplicationShutdown {
       if (failed) this.logger.warn(change);
       else this.logger.log(change);
     }
+    this.metrics.changed(changes);
     this.publish();
     if (this.term) this.commander.act(decisions, state, this.term);
     this.commander.endSilentSessions(changes, state);
@@ -140,6 +143,6 @@ export class Reconciler implements OnApplicationShutdown {
 
   private publish(): void {
     this.routeTable.publish(this.current);
-    this.metrics.observe(this.current);
+    this.metrics.observeCluster(this.current);
   }
 }

@@ -38,7 +38,7 @@ export class Standby {
           backoff.reset();
           this.current = restoreCluster(stored, this.settings(0), this.clock.now());
           this.routeTable.publish(this.current);
-          this.metrics.observe(this.current);
+          this.metrics.observeCluster(this.current);
         }
       } catch (error) {
         const { code, message } = toPangalacticError(error);

@@ -1,53 +1,95 @@
 import { Injectable } from '@nestjs/common';
-import type { ClusterState, NodeState, PipelineState } from '@pangalactic/scheduler';
-import { InjectMetric } from '@willsoto/nestjs-prometheus';
-import { Gauge, Histogram } from 'prom-client';
-import { NODES, PIPELINES, RECONCILE_DURATION, STATE_COMMIT_DURATION } from './metric-providers';
+import { toPangalacticError, type ErrorCode } from '@pangalactic/contracts';
+import { createMetrics, HUB_METRICS, readOnScrape, type Sample } from '@pangalactic/observability';
+import type { Advance, ClusterState, NodeState, PipelineState } from '@pangalactic/scheduler';
 
 const NODE_STATES: readonly NodeState[] = ['CONNECTED', 'RECONNECTING', 'LEAVING', 'SUSPECT', 'FAILED'];
 const PIPELINE_STATES: readonly PipelineState[] = ['PLANNED', 'LOADING', 'READY', 'DRAINING', 'GONE', 'BROKEN'];
+/** Any other is a defect, and is counted when it comes. */
+const STATE_ERRORS: readonly ErrorCode[] = ['state_unavailable', 'state_outcome_unknown'];
+
+export interface StateOperation {
+  readonly backend: string;
+  readonly operation: 'commit' | 'get' | 'list';
+}
 
 @Injectable()
 export class HubMetrics {
-  constructor(
-    @InjectMetric(NODES) private readonly nodes: Gauge<'state'>,
-    @InjectMetric(PIPELINES) private readonly pipelines: Gauge<'state'>,
-    @InjectMetric(RECONCILE_DURATION) private readonly reconcileDuration: Histogram,
-    @InjectMetric(STATE_COMMIT_DURATION) private readonly commitDuration: Histogram,
-  ) {}
+  private readonly metrics = createMetrics(HUB_METRICS);
 
-  observe(state: ClusterState): void {
-    setByState(this.nodes, NODE_STATES, state.nodes);
-    setByState(this.pipelines, PIPELINE_STATES, state.pipelines);
+  /** What this hub knows of the cluster, as the leader or as a standby. */
+  observeCluster(state: ClusterState): void {
+    const { nodes, drainedNodes, pipelines } = this.metrics;
+    const all = [...state.nodes.values()];
+    for (const each of NODE_STATES) nodes.set({ state: each }, all.filter((node) => node.state === each).length);
+    drainedNodes.set(all.filter(({ drained }) => drained).length);
+    pipelines.reset();
+    for (const [{ model, state: each }, count] of pipelineCounts(state)) pipelines.set({ model, state: each }, count);
   }
 
-  timeReconcile<T>(reconcile: () => T): T {
-    const end = this.reconcileDuration.startTimer();
-    try {
-      return reconcile();
-    } finally {
-      end();
-    }
+  observeLeadership(term: number | undefined): void {
+    this.metrics.leader.set(term === undefined ? 0 : 1);
+    if (term === undefined) this.metrics.term.reset();
+    else this.metrics.term.set(term);
   }
 
-  /** @param commit resolves with whether there was anything to write; only then it counts */
-  async timeCommit(commit: () => Promise<boolean>): Promise<void> {
+  /** @param milliseconds since the most silent session was heard, whenever somebody scrapes */
+  observeHeartbeats(milliseconds: () => number): void {
+    readOnScrape(this.metrics.oldestHeartbeat, () => [[{}, milliseconds() / 1_000]]);
+  }
+
+  observeRouteWatchers(count: () => number): void {
+    readOnScrape(this.metrics.routeWatchers, () => [[{}, count()]]);
+  }
+
+  heartbeat(): void {
+    this.metrics.heartbeats.inc();
+  }
+
+  timeReconcile(reconcile: () => Advance): Advance {
     const startedAt = performance.now();
-    let counts = true;
+    const result = reconcile();
+    const seconds = secondsSince(startedAt);
+    this.metrics.reconcileDuration.observe(seconds);
+    if (result.decisions.some(({ kind }) => kind === 'create')) this.metrics.planDuration.observe(seconds);
+    return result;
+  }
+
+  /** It is stored by now. */
+  changed(changes: Advance['changes']): void {
+    for (const { event } of changes) this.metrics.events.inc({ event });
+  }
+
+  /** What begins at 1 has no increase yet when an alert asks for it. */
+  expectStateErrors(labels: StateOperation): void {
+    for (const code of STATE_ERRORS) this.metrics.stateErrors.inc({ ...labels, code }, 0);
+  }
+
+  async timeStateOperation<T>(labels: StateOperation, operation: () => Promise<T>): Promise<T> {
+    const startedAt = performance.now();
     try {
-      counts = await commit();
+      return await operation();
+    } catch (error) {
+      this.metrics.stateErrors.inc({ ...labels, code: toPangalacticError(error).code });
+      throw error;
     } finally {
-      if (counts) this.commitDuration.observe((performance.now() - startedAt) / 1000);
+      this.metrics.stateDuration.observe({ ...labels }, secondsSince(startedAt));
     }
   }
 }
 
-function setByState<S extends string>(
-  gauge: Gauge<'state'>,
-  states: readonly S[],
-  objects: ReadonlyMap<string, { readonly state: S }>,
-): void {
-  const counts = new Map<S, number>(states.map((state) => [state, 0]));
-  for (const { state } of objects.values()) counts.set(state, (counts.get(state) ?? 0) + 1);
-  for (const [state, count] of counts) gauge.set({ state }, count);
+/** Zeros too: a deployed model without a pipeline is what somebody waits for. */
+function pipelineCounts({ deployments, pipelines }: ClusterState): Sample<'model' | 'state'>[] {
+  const all = [...pipelines.values()];
+  const models = new Set([...deployments.keys(), ...all.map(({ spec }) => spec.modelId)]);
+  return [...models].flatMap((model) =>
+    PIPELINE_STATES.map((state) => {
+      const count = all.filter(({ spec, state: current }) => spec.modelId === model && current === state).length;
+      return [{ model, state }, count] as const;
+    }),
+  );
+}
+
+function secondsSince(startedAt: number): number {
+  return (performance.now() - startedAt) / 1_000;
 }

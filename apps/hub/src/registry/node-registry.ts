@@ -3,6 +3,7 @@ import { HUB_CONFIG, type HubConfig } from '@pangalactic/config';
 import { PangalacticError, type Heartbeat, type NodeSessionResponse } from '@pangalactic/contracts';
 import type { Beat, ClusterState, Milliseconds } from '@pangalactic/scheduler';
 import { CLOCK, type Clock } from '../clock';
+import { HubMetrics } from '../metrics/hub-metrics';
 import { NodeSession, type SessionChannel } from './node-session';
 import type { Registration } from './registration';
 
@@ -16,7 +17,10 @@ export class NodeRegistry {
   constructor(
     @Inject(HUB_CONFIG) private readonly config: HubConfig,
     @Inject(CLOCK) private readonly clock: Clock,
-  ) {}
+    private readonly metrics: HubMetrics,
+  ) {
+    metrics.observeHeartbeats(() => this.longestSilenceMs);
+  }
 
   /**
    * Opens the node's session; an older one from the same address has ended in all but name and is closed.
@@ -52,6 +56,7 @@ export class NodeRegistry {
   /** Only the latest beat counts, so a hub that cannot keep up forgets some, never collects them. */
   beat(session: NodeSession, { stageTimes, links }: Heartbeat): void {
     session.lastSeenAt = this.clock.now();
+    this.metrics.heartbeat();
     const { nodeId, id: sessionId, lastSeenAt: at } = session;
     this.beats.set(nodeId, { nodeId, sessionId, at, stageTimes, links });
   }
@@ -73,6 +78,11 @@ export class NodeRegistry {
     const seconds = this.config.heartbeatTimeoutMs / 1000;
     const message = `no heartbeat of ${nodeId} for ${seconds} s: the node counts as FAILED and must register again`;
     this.current(nodeId, sessionId)?.end(new PangalacticError('deadline_exceeded', message));
+  }
+
+  private get longestSilenceMs(): Milliseconds {
+    const now = this.clock.now();
+    return Math.max(0, ...[...this.sessions.values()].map(({ lastSeenAt }) => now - lastSeenAt));
   }
 
   private current(nodeId: string, sessionId: number): NodeSession | undefined {

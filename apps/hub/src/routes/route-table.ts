@@ -1,12 +1,17 @@
 import { Injectable } from '@nestjs/common';
 import type { WatchRoutesResponse } from '@pangalactic/contracts';
 import { routes, type ClusterState } from '@pangalactic/scheduler';
+import { HubMetrics } from '../metrics/hub-metrics';
 
 /** The current route table and those who wait for the next one. */
 @Injectable()
 export class RouteTable {
   private table: WatchRoutesResponse = { routes: [], deployedModels: [] };
   private readonly watchers = new Set<() => void>();
+
+  constructor(metrics: HubMetrics) {
+    metrics.observeRouteWatchers(() => this.watcherCount);
+  }
 
   publish(state: ClusterState): void {
     const next = routes(state);

@@ -60,14 +60,12 @@ export class ClusterStore {
 
   /**
    * Writes what differs between two states. Repeating it after a failure is harmless.
-   * @returns whether there was anything to write
    * @throws PangalacticError `state_conflict` when another hub has taken the lead, `state_unavailable`,
    * `state_outcome_unknown`
    */
-  async save(before: ClusterState, after: ClusterState): Promise<boolean> {
+  async save(before: ClusterState, after: ClusterState): Promise<void> {
     // Entries stand for themselves, so a large change may be written in several commits.
-    const batches = inCommits(writesBetween(before, after));
-    for (const writes of batches) {
+    for (const writes of inCommits(writesBetween(before, after))) {
       const { outcome } = await this.repository.commit({
         puts: writes.flatMap(({ key, value }) => (value === undefined ? [] : [{ key, value }])),
         deletes: writes.flatMap(({ key, value }) => (value === undefined ? [key] : [])),
@@ -77,7 +75,6 @@ export class ClusterStore {
         throw new PangalacticError('state_conflict', `term ${after.term} is over: another hub has taken the lead`);
       }
     }
-    return batches.length > 0;
   }
 
   /** @throws PangalacticError `state_unavailable` */

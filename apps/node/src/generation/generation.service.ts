@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { FinishReason, type GenerateRequest, type GenerateResponse, PangalacticError } from '@pangalactic/contracts';
 import { completionLimit } from '@pangalactic/inference';
 import { DrainCoordinator } from '@pangalactic/lifecycle';
-import { NodeMetrics } from '../health/node-metrics';
+import { NodeMetrics } from '../metrics/node-metrics';
 import type { PipelineHead } from '../pipeline/pipeline-head';
 import { PipelineRegistry } from '../pipeline/pipeline-registry.service';
 import { sequenceRequest, type GenerateLimits } from './generate-request';
@@ -41,11 +41,11 @@ export class GenerationService {
     const endWork = this.drain.begin();
     const stop = () => generation.stop();
     signal.addEventListener('abort', stop, { once: true });
-    this.metrics.prompt(sequence.promptIds.length);
     try {
       for await (const response of generation.responses()) {
-        if (response.accepted) this.metrics.cachedPrompt(response.accepted.cachedTokens);
-        if (response.token) this.metrics.generatedToken();
+        const { accepted, token } = response;
+        if (accepted) this.metrics.accepted(accepted.promptTokens, accepted.cachedTokens);
+        if (token) this.metrics.generatedToken();
         yield response;
       }
     } finally {

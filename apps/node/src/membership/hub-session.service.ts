@@ -1,7 +1,5 @@
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { formatAddress, NODE_CONFIG, type NodeConfig } from '@pangalactic/config';
@@ -9,9 +7,9 @@ import {
   type NodeSessionRequest,
   type NodeSessionResponse,
   PangalacticError,
+  packageVersion,
   type Register,
   type Registered,
-  repositoryRoot,
   toPangalacticError,
 } from '@pangalactic/contracts';
 import { DrainCoordinator } from '@pangalactic/lifecycle';
@@ -23,6 +21,7 @@ import {
   type Duplex,
   type HubClient,
 } from '@pangalactic/transport';
+import { NodeMetrics } from '../metrics/node-metrics';
 import { ModelInventory } from '../models/model-inventory.service';
 import { PipelineRegistry } from '../pipeline/pipeline-registry.service';
 import { ClusterFence } from './cluster-fence';
@@ -59,6 +58,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
     private readonly inventory: ModelInventory,
     private readonly pipelines: PipelineRegistry,
     private readonly drain: DrainCoordinator,
+    private readonly metrics: NodeMetrics,
   ) {
     this.hub = this.connect(formatAddress(config.hubAddress));
   }
@@ -118,10 +118,12 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
       const { reset } = this.fence.register(registered);
       if (reset) await this.pipelines.unloadAll('the node joined another cluster');
       this.hasRegistered = true;
+      this.metrics.hubConnected(true);
       this.backoff = reconnectBackoff(registered.heartbeatIntervalMs);
       this.logger.log({ event: 'registered', nodeId: this.identity.id, hub: hub.address, term: registered.term });
       await this.serve(session, registered.heartbeatIntervalMs);
     } finally {
+      this.metrics.hubConnected(false);
       session.cancel();
     }
   }
@@ -212,9 +214,4 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
 /** A hub that restarts waits for its nodes for one heartbeat timeout, which is three intervals. */
 function reconnectBackoff(heartbeatIntervalMs: number): Backoff {
   return new Backoff({ initialMs: 200, maxMs: Math.min(5_000, heartbeatIntervalMs), random: Math.random });
-}
-
-function packageVersion(): string {
-  const manifest = readFileSync(join(repositoryRoot(), 'package.json'), 'utf8');
-  return (JSON.parse(manifest) as { version: string }).version;
 }

@@ -12,7 +12,7 @@ import {
 } from '@pangalactic/contracts';
 import { INFERENCE_PROVIDER, type InferenceProvider } from '@pangalactic/inference';
 import { DrainCoordinator } from '@pangalactic/lifecycle';
-import { NodeMetrics } from '../health/node-metrics';
+import { NodeMetrics } from '../metrics/node-metrics';
 import { NodeIdentity } from '../membership/node-identity';
 import { ModelInventory } from '../models/model-inventory.service';
 import { Pipeline } from './pipeline';
@@ -116,8 +116,10 @@ export class PipelineRegistry implements OnApplicationShutdown {
   }
 
   private create(spec: PipelineSpec | undefined, stage: number): Pipeline {
+    const assignment = stageAssignment(spec, stage, this.identity.id);
+    const metrics = this.metrics.stage(assignment);
     return new Pipeline({
-      assignment: stageAssignment(spec, stage, this.identity.id),
+      assignment,
       findModel: (fingerprint) => this.inventory.locate(fingerprint),
       provider: this.provider,
       clusterToken: this.config.clusterToken,
@@ -125,8 +127,7 @@ export class PipelineRegistry implements OnApplicationShutdown {
       queueLimit: QUEUE_LIMIT,
       stepDeadline: this.stepDeadline,
       onStatus: (pipeline) => this.announce(pipeline),
-      onStep: (phase, computeMs) => this.metrics.step(phase, computeMs),
-      onProfile: (profile) => this.metrics.profile(profile),
+      metrics,
       beginWork: () => this.drain.begin(),
     });
   }

@@ -9,22 +9,16 @@ import {
   type ShardStatus,
   type StageTimes,
 } from '@pangalactic/contracts';
-import {
-  BatchScheduler,
-  type InferenceProvider,
-  type Shard,
-  type StepPhase,
-  stepsInFlightLimit,
-} from '@pangalactic/inference';
+import { BatchScheduler, type InferenceProvider, type Shard, stepsInFlightLimit } from '@pangalactic/inference';
 import type { ModelDescription } from '@pangalactic/models';
 import type { ClusterToken, Duplex } from '@pangalactic/transport';
+import type { StageMetrics } from '../metrics/stage-metrics';
 import type { LocatedModel } from '../models/model-inventory.service';
 import { feedStage } from './feed-stage';
 import type { HopReceiver } from './hop-receiver';
 import { Neighbour } from './neighbour';
 import { brokenError, connectionLost, FaultReport, faultOf } from './pipeline-fault';
 import { PipelineHead } from './pipeline-head';
-import type { StepProfile } from './pipeline-profile';
 import { LocalResults, RemoteResults } from './results-sender';
 import type { StageAssignment } from './stage-assignment';
 import type { StageOutput, StageSink } from './stage-message';
@@ -45,8 +39,7 @@ export interface PipelineOptions {
   readonly queueLimit: number;
   readonly stepDeadline: StepDeadlineOptions;
   readonly onStatus: (pipeline: Pipeline) => void;
-  readonly onStep: (phase: StepPhase, computeMs: number) => void;
-  readonly onProfile: (profile: StepProfile) => void;
+  readonly metrics: StageMetrics;
   /** Work that a shutdown waits for, until the returned function is called. */
   readonly beginWork: () => () => void;
 }
@@ -170,6 +163,7 @@ export class Pipeline {
   async unload(reason: string): Promise<void> {
     void this.stop(reason);
     await this.freeMemory();
+    this.options.metrics.end();
     this.state = ShardState.SHARD_STATE_GONE;
     this.options.onStatus(this);
   }
@@ -253,7 +247,7 @@ export class Pipeline {
       this.breakBy(new PangalacticError('deadline_exceeded', reason)),
     );
     return new PipelineHead(scheduler, runner, watchdog, {
-      onProfile: (profile) => this.options.onProfile(profile),
+      onProfile: (profile) => this.options.metrics.profile(profile),
       onFailure: (error) => this.breakBy(error),
     });
   }
@@ -298,7 +292,7 @@ export class Pipeline {
 
   private observe({ rows, computeMs }: StageOutput): void {
     this.times.observe(rows, computeMs);
-    this.options.onStep(phaseOf(rows), computeMs);
+    this.options.metrics.step(phaseOf(rows), computeMs);
   }
 
   private report(fraction: number): void {
