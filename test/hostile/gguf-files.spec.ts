@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ModelInfo, PangalacticError } from '@pangalactic/contracts';
 import { GgmlType, GgufFile, inspectModel } from '@pangalactic/models';
-import { type RandomModelShape, writeRandomModel } from '@pangalactic/testing';
+import { float32, type GgufMetadata, type RandomModelShape, text, writeRandomModel } from '@pangalactic/testing';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ShardEngine } from '../../libs/inference/src/transformers/engine/shard-engine';
 import { type MutableFile, mutate, numberFields } from './mutate-gguf';
@@ -22,9 +22,13 @@ const SHAPE: RandomModelShape = {
   ...{ layers: 1, hiddenSize: 32, heads: 2, kvHeads: 1, headSize: 16, feedForwardSize: 32 },
   ...{ vocabSize: 260, contextLength: 64, tiedEmbeddings: true },
 };
-const sources: { name: string; shape: RandomModelShape; type: GgmlType }[] = [
+const YARN = { 'qwen2.rope.scaling.type': text('yarn'), 'qwen2.rope.scaling.factor': float32(4) };
+const sources: { name: string; shape: RandomModelShape; type: GgmlType; metadata?: GgufMetadata }[] = [
   { name: 'llama', shape: { ...SHAPE, ropeFactors: true }, type: GgmlType.Q5_1 },
-  { name: 'qwen2', shape: { ...SHAPE, architecture: 'qwen2', tiedEmbeddings: false }, type: GgmlType.Q4_0 },
+  {
+    ...{ name: 'qwen2', shape: { ...SHAPE, architecture: 'qwen2', tiedEmbeddings: false } },
+    ...{ type: GgmlType.Q4_0, metadata: YARN },
+  },
   { name: 'qwen3', shape: { ...SHAPE, architecture: 'qwen3' }, type: GgmlType.F16 },
   { name: 'k-quants', shape: { ...SHAPE, hiddenSize: 256, heads: 16, feedForwardSize: 256 }, type: GgmlType.Q4_K },
 ];
@@ -35,9 +39,9 @@ describe('hostile GGUF files', () => {
 
   async function mutableFiles(): Promise<MutableFile[]> {
     const files: MutableFile[] = [];
-    for (const { name, shape, type } of sources) {
+    for (const { name, shape, type, metadata = {} } of sources) {
       const path = join(folder, `${name}.gguf`);
-      await writeRandomModel(path, shape, { seed: 1, type });
+      await writeRandomModel(path, shape, { seed: 1, type, metadata });
       const { headerBytes } = await using(await GgufFile.open(path));
       const bytes = await readFile(path);
       files.push({ bytes, headerBytes: headerBytes.length, fields: numberFields(bytes) });
