@@ -10,6 +10,7 @@ import {
   type RandomModelOptions,
   type RandomModelShape,
   text,
+  uint32,
   writeRandomModel,
 } from '@pangalactic/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -46,7 +47,15 @@ const cases: ArchitectureCase[] = [
     change: {},
     metadata: { 'llama.rope.scaling.factor': float32(4), 'llama.rope.scaling.type': text('none') },
   },
-  { name: 'qwen2', change: { architecture: 'qwen2' } },
+  {
+    name: 'qwen2 with YaRN',
+    change: { architecture: 'qwen2' },
+    metadata: {
+      'qwen2.rope.scaling.type': text('yarn'),
+      'qwen2.rope.scaling.factor': float32(4),
+      'qwen2.rope.scaling.original_context_length': uint32(32),
+    },
+  },
   { name: 'qwen2 with tied embeddings', change: { architecture: 'qwen2', tiedEmbeddings: true, kvHeads: 1 } },
   { name: 'qwen3', change: { architecture: 'qwen3', headSize: 48 } },
   { name: 'qwen3 with tied embeddings', change: { architecture: 'qwen3', tiedEmbeddings: true } },

@@ -43,27 +43,33 @@ interface Format {
 }
 
 /**
- * With quantised weights both engines round activations to 8 bits, each in its own groups. BF16 goes with activations of
- * 16 bits in llama.cpp and with float32 here.
+ * With quantised weights both engines round activations to 8 bits, in groups of their own; llama.cpp's have 256 values for
+ * K-quants and 32 for the others, ours are those of the weights. F16 and BF16 go with activations of 16 bits in llama.cpp
+ * and with float32 here. docs/models.md has what was measured.
  */
+const HALVES: Tolerance = { largest: 0.2, mean: 0.04 };
+const GROUPS_OF_32: Tolerance = { largest: 0.6, mean: 0.12 };
+const GROUPS_OF_256: Tolerance = { largest: 1.2, mean: 0.2 };
+
 const formats: Format[] = [
-  { name: 'BF16', type: GgmlType.BF16, tolerance: { largest: 0.2, mean: 0.03 } },
-  { name: 'Q4_1', type: GgmlType.Q4_1, tolerance: { largest: 0.7, mean: 0.1 } },
-  { name: 'Q5_0', type: GgmlType.Q5_0, tolerance: { largest: 0.7, mean: 0.1 } },
-  { name: 'Q5_1', type: GgmlType.Q5_1, tolerance: { largest: 0.7, mean: 0.1 } },
-  { name: 'Q4_K', type: GgmlType.Q4_K, tolerance: { largest: 1.2, mean: 0.2 } },
-  { name: 'Q5_K', type: GgmlType.Q5_K, tolerance: { largest: 1.2, mean: 0.2 } },
-  { name: 'Q6_K', type: GgmlType.Q6_K, tolerance: { largest: 1.2, mean: 0.2 } },
-  { name: 'Q4_K_M', type: mostly(GgmlType.Q4_K), tolerance: { largest: 1.2, mean: 0.2 } },
-  { name: 'Q5_K_M', type: mostly(GgmlType.Q5_K), tolerance: { largest: 1.2, mean: 0.2 } },
-  { name: 'Q4_K_M of narrow rows', type: withoutWholeBlocks, tolerance: { largest: 0.7, mean: 0.1 } },
+  { name: 'F16', type: GgmlType.F16, tolerance: HALVES },
+  { name: 'BF16', type: GgmlType.BF16, tolerance: HALVES },
+  { name: 'Q8_0', type: GgmlType.Q8_0, tolerance: GROUPS_OF_32 },
+  { name: 'Q4_0', type: GgmlType.Q4_0, tolerance: GROUPS_OF_32 },
+  { name: 'Q4_1', type: GgmlType.Q4_1, tolerance: GROUPS_OF_32 },
+  { name: 'Q5_0', type: GgmlType.Q5_0, tolerance: GROUPS_OF_32 },
+  { name: 'Q5_1', type: GgmlType.Q5_1, tolerance: GROUPS_OF_32 },
+  { name: 'Q4_K', type: GgmlType.Q4_K, tolerance: GROUPS_OF_256 },
+  { name: 'Q5_K', type: GgmlType.Q5_K, tolerance: GROUPS_OF_256 },
+  { name: 'Q6_K', type: GgmlType.Q6_K, tolerance: GROUPS_OF_256 },
+  { name: 'Q4_K_M', type: mostly(GgmlType.Q4_K), tolerance: GROUPS_OF_256 },
+  { name: 'Q5_K_M', type: mostly(GgmlType.Q5_K), tolerance: GROUPS_OF_256 },
+  { name: 'Q4_K_M of narrow rows', type: withoutWholeBlocks, tolerance: GROUPS_OF_32 },
 ];
 /** How much further from the exact result than llama.cpp's the engine's may be on average. */
 const MOST_OF_THEIR_ERROR = 1.2;
 
-const singleTypes = [GgmlType.Q8_0, GgmlType.Q4_0, ...formats.map(({ type }) => type)]
-  .filter((type) => typeof type !== 'function')
-  .map((type) => ({ name: GgmlType[type], type }));
+const singleTypes = formats.flatMap(({ name, type }) => (typeof type === 'function' ? [] : [{ name, type }]));
 
 describe.runIf(peerAvailable())('tensor types against llama.cpp', () => {
   const folder = mkdtempSync(join(tmpdir(), 'pangalactic-parity-formats-'));

@@ -1,10 +1,14 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { repositoryRoot } from '@pangalactic/contracts';
-import { readGgufHeader } from '@pangalactic/models';
-import { startCluster } from '@pangalactic/testing';
+import { GgmlType, readGgufHeader } from '@pangalactic/models';
+import { type RandomModelShape, startCluster, writeRandomModel } from '@pangalactic/testing';
 import { ChatTemplate, encodeChat, ModelTokenizer, runToEnd } from '@pangalactic/tokenizer';
 import { connectNode } from '@pangalactic/transport';
 import { describe, expect, it } from 'vitest';
+import { randomPrompts } from './compare-with-llama-cpp';
+import { ForcedModel } from './forced-model';
 
 const TOKENS = 64;
 /** Each makes the model talk for more than TOKENS tokens. */
@@ -26,8 +30,13 @@ interface Served {
 }
 
 /** Greedy completions of each prompt from a cluster of node processes, asked for at the head itself. */
-async function completionsOf(model: string, nodes: number, prompts: readonly number[][]): Promise<Served> {
-  const cluster = await startCluster({ nodes, model });
+async function completionsOf(
+  model: string,
+  nodes: number,
+  prompts: readonly number[][],
+  modelDirectory?: string,
+): Promise<Served> {
+  const cluster = await startCluster({ nodes, model, ...(modelDirectory !== undefined && { modelDirectory }) });
   try {
     const { pipelines } = await cluster.view();
     const pipeline = pipelines.find(({ state }) => state === 'READY')!.pipeline!;
@@ -65,4 +74,35 @@ describe('one node and three node processes', () => {
       expect(one.completions.filter((ids) => ids.length === TOKENS).length).toBeGreaterThanOrEqual(8);
     },
   );
+});
+
+describe('three node processes', () => {
+  it('give the tokens that a qwen3 with the tensor types of a Q4_K_M file gives in one process', async () => {
+    const modelDirectory = await mkdtemp(join(tmpdir(), 'pangalactic-stages-'));
+    const shape: RandomModelShape = {
+      ...{
+        architecture: 'qwen3',
+        layers: 3,
+        hiddenSize: 256,
+        heads: 4,
+        kvHeads: 2,
+        headSize: 128,
+        feedForwardSize: 512,
+      },
+      ...{ vocabSize: 512, contextLength: 256, tiedEmbeddings: true },
+    };
+    const sixBits = ['token_embd.weight', 'blk.0.attn_v.weight', 'blk.0.ffn_down.weight'];
+    const type = (tensor: string) => (sixBits.includes(tensor) ? GgmlType.Q6_K : GgmlType.Q4_K);
+    const path = join(modelDirectory, 'qwen3-random.gguf');
+    await writeRandomModel(path, shape, { seed: 1, type });
+    const prompts = randomPrompts(4, shape.vocabSize);
+    const three = await completionsOf('qwen3-random', 3, prompts, modelDirectory);
+    const one = await ForcedModel.open(path, join(modelDirectory, 'cache'));
+    const completions: number[][] = [];
+    for (const promptIds of prompts) completions.push(await one.greedy(promptIds, TOKENS));
+    await one.close();
+    await rm(modelDirectory, { recursive: true });
+    expect(three.layers).toHaveLength(3);
+    expect(three.completions).toEqual(completions);
+  });
 });

@@ -1,6 +1,7 @@
 export * from './architecture/architectures';
 export * from './architecture/describe-model';
 export * from './architecture/model-tensors';
+export * from './architecture/rope';
 export { CONTROL_TEXTS } from './architecture/special-tokens';
 export * from './architecture/tokenizer-kind';
 export { CATALOGUE, findCatalogueModel } from './catalogue/catalogue';

@@ -39,26 +39,38 @@ describe('inspectModel', () => {
     });
   });
 
-  it('measures a model with a head of its own', async () => {
-    const path = join(dir, 'untied.gguf');
+  describe('measures', () => {
     const shape = {
-      layers: 2,
-      hiddenSize: 64,
-      feedForwardSize: 96,
-      heads: 2,
-      kvHeads: 1,
-      headSize: 64,
-      vocabSize: 300,
-      contextLength: 128,
-      tiedEmbeddings: false,
+      ...{ layers: 2, hiddenSize: 64, feedForwardSize: 96, heads: 2, kvHeads: 1, headSize: 64 },
+      ...{ vocabSize: 300, contextLength: 128, tiedEmbeddings: false },
     };
-    await writeRandomModel(path, shape, { seed: 1, type: GgmlType.Q4_0 });
     const matrixWeights = 2 * 64 * 128 + 2 * 64 * 64 + 3 * 64 * 96;
-    expect(await inspectModel('untied', path)).toMatchObject({
-      headSize: 64,
-      layerBytes: Array<number>(2).fill((matrixWeights / 32) * 24 + 2 * 64 * 4),
-      embeddingBytes: ((300 * 64) / 32) * 18,
-      outputBytes: ((300 * 64) / 32) * 24 + 64 * 4,
+    const norms = 2 * 64 * 4;
+
+    it('a model with a head of its own', async () => {
+      const path = join(dir, 'untied.gguf');
+      await writeRandomModel(path, shape, { seed: 1, type: GgmlType.Q4_0 });
+      expect(await inspectModel('untied', path)).toMatchObject({
+        headSize: 64,
+        layerBytes: Array<number>(2).fill((matrixWeights / 32) * 24 + norms),
+        embeddingBytes: ((300 * 64) / 32) * 18,
+        outputBytes: ((300 * 64) / 32) * 24 + 64 * 4,
+      });
+    });
+
+    it.each([
+      ['biases', 'qwen2', (2 + 1 + 1) * 64 * 4],
+      ['norms of heads', 'qwen3', 2 * 64 * 4],
+    ] as const)('%s and tensors of several types', async (_name, architecture, more) => {
+      const path = join(dir, `${architecture}.gguf`);
+      const type = (tensor: string) => (tensor === 'blk.1.ffn_down.weight' ? GgmlType.Q5_1 : GgmlType.Q4_1);
+      await writeRandomModel(path, { ...shape, architecture }, { seed: 1, type });
+      const layerBytes = (matrixWeights / 32) * 28 + norms + more;
+      expect(await inspectModel(architecture, path)).toMatchObject({
+        architecture,
+        layerBytes: [layerBytes, layerBytes + 3 * 64 * (44 - 28)],
+        embeddingBytes: ((300 * 64) / 32) * 20,
+      });
     });
   });
 });

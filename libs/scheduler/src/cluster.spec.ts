@@ -313,9 +313,9 @@ describe('a drained node', () => {
 
   it('makes room first when there is no room for both', () => {
     const cluster = new SimulatedCluster({ models: ['nano'], stages: 2 });
-    cluster.start('a', { memoryBytes: 2e6 });
-    cluster.start('b', { memoryBytes: 2e6 });
-    cluster.start('c', { memoryBytes: 2e6 });
+    cluster.start('a', { memoryBytes: 2.3e6 });
+    cluster.start('b', { memoryBytes: 2.3e6 });
+    cluster.start('c', { memoryBytes: 2.3e6 });
     expect(nodesOf(cluster, 'nano-1-1')).toEqual(['a', 'b']);
     cluster.setDrained('a', true);
     expect(cluster.pipelines).toEqual({ DRAINING: ['nano-1-1'] });

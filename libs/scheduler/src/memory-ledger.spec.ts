@@ -23,7 +23,7 @@ describe('stageMemory', () => {
 
   it('counts attention scores, activations of a chunk and, at the tail, the logits', () => {
     const scores = 4 * 128 * 256 * 4;
-    const activations = 128 * (3 * 64 + 2 * (4 + 2) * 16 + 12 * 64) * 4;
+    const activations = 128 * (3 * 64 + 2 * (4 + 2) * 16 + 18 * 64) * 4;
     expect(stageMemory(model, { from: 0, to: 3 }, limits).workspace).toBe(scores + activations);
     expect(stageMemory(model, { from: 3, to: 6 }, limits).workspace).toBe(scores + activations + 8 * 1000 * 4);
   });

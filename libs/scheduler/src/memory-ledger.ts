@@ -9,8 +9,8 @@ export const MEMORY_HEADROOM = 0.85;
  */
 export const PREFILL_CHUNK_TOKENS = 128;
 const FLOAT_BYTES = 4;
-/** Upper bound on feed_forward_size / hidden_size in the llama family; ModelInfo does not carry the exact width. */
-const FEED_FORWARD_RATIO = 4;
+/** Upper bound on feed_forward_size / hidden_size (Qwen2.5 1.5B: 5.8); ModelInfo does not carry the exact width. */
+const FEED_FORWARD_RATIO = 6;
 
 export interface SequenceLimits {
   /** Tokens a sequence may hold. */

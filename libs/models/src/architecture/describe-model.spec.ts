@@ -42,7 +42,7 @@ describe('describeModel', () => {
       vocabSize: 2048,
       contextLength: 512,
       ropeTheta: 10_000,
-      ropeScaling: 1,
+      ropeScaling: { factor: 1 },
       ropeFactors: false,
       rmsEpsilon: Math.fround(1e-5),
       tiedEmbeddings: true,
@@ -79,7 +79,7 @@ describe('describeModel', () => {
       const changes = Object.fromEntries(
         Object.entries(scaling).map(([key, value]) => [`llama.rope.scaling.${key}`, value]),
       );
-      expect(describeModel(withMetadata(changes)).ropeScaling).toBe(1);
+      expect(describeModel(withMetadata(changes)).ropeScaling).toEqual({ factor: 1 });
     }
   });
 
@@ -89,7 +89,19 @@ describe('describeModel', () => {
     ['the key of old files', { 'llama.rope.scale_linear': 2 }, 2],
     ['a type without a factor', { 'llama.rope.scaling.type': 'linear' }, 1],
   ])('takes linear rope scaling by %s', (_name, changes, scaling) => {
-    expect(describeModel(withMetadata(changes))).toMatchObject({ ropeTheta: 10_000, ropeScaling: scaling });
+    expect(describeModel(withMetadata(changes))).toMatchObject({ ropeScaling: { factor: scaling } });
+  });
+
+  it('takes YaRN, with the context length for the original one where that is not told', () => {
+    const scaling = { 'llama.rope.scaling.type': 'yarn', 'llama.rope.scaling.factor': 4 };
+    const yarn = { originalContextLength: 512, betaFast: 32, betaSlow: 1 };
+    expect(describeModel(withMetadata(scaling)).ropeScaling).toEqual({ factor: 4, yarn });
+    const told = { ...scaling, 'llama.rope.scaling.original_context_length': 128, 'llama.rope.scaling.yarn_beta_slow': 2 };
+    expect(describeModel(withMetadata(told)).ropeScaling.yarn).toEqual({
+      ...yarn,
+      originalContextLength: 128,
+      betaSlow: 2,
+    });
   });
 
   it('takes the rope factors of Llama 3.1', () => {
@@ -109,7 +121,12 @@ describe('describeModel', () => {
   it.each<[string, GgufHeader, string]>([
     ['another architecture', withMetadata({ 'general.architecture': 'gemma3' }), '"gemma3": allowed: llama, qwen2, qwen3'],
     ['a name of every object', withMetadata({ 'general.architecture': 'constructor' }), 'architecture "constructor"'],
-    ['other rope scaling', withMetadata({ 'llama.rope.scaling.type': 'yarn' }), '.type is "yarn": allowed: none, linear'],
+    ['other rope scaling', withMetadata({ 'llama.rope.scaling.type': 'longrope' }), '"longrope": allowed: none, linear, yarn'],
+    [
+      'other YaRN',
+      withMetadata({ 'llama.rope.scaling.type': 'yarn', 'llama.rope.scaling.attn_factor': 2 }),
+      'llama.rope.scaling.attn_factor is 2: allowed: 1',
+    ],
     ['partial rotation', withMetadata({ 'llama.rope.dimension_count': 16 }), 'llama.rope.dimension_count is 16'],
     ['experts', withMetadata({ 'llama.expert_count': 8 }), 'llama.expert_count is 8'],
     ['other values', withMetadata({ 'llama.attention.value_length': 64 }), 'value_length is 64'],
