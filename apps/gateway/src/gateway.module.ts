@@ -22,6 +22,8 @@ import { CompletionsController } from './openai/completions.controller';
 import { ModelsController } from './openai/models.controller';
 import { OpenAiErrorFilter } from './openai/openai-error.filter';
 import { HubPermits } from './rate-limit/hub-permits';
+import { LeadingHub } from './routing/leading-hub';
+import { ModelLoads } from './routing/model-loads';
 import { PipelineDispatcher } from './routing/pipeline-dispatcher';
 import { RouteDirectory } from './routing/route-directory';
 import { RouteWatcher } from './routing/route-watcher';
@@ -45,6 +47,8 @@ export class GatewayModule {
         RequestTracker,
         RouteDirectory,
         RouteWatcher,
+        LeadingHub,
+        ModelLoads,
         PipelineDispatcher,
         NodeClients,
         HeadProbe,

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { post, readEvents, startGateway, untilReady } from './gateway-harness';
 import type { RunningGateway } from './gateway-harness';
 import { goldenCase } from './golden';
-import { answer, CONTEXT_LENGTH } from './scripted-cluster';
+import { answer, CONTEXT_LENGTH, modelSummary } from './scripted-cluster';
 
 const hello = goldenCase(0);
 const MODEL = 'pangalactic-nano';
@@ -207,6 +207,7 @@ describe('GET /v1/models', () => {
     created: 1_700_000_000,
     owned_by: 'pangalactic',
     max_model_len: CONTEXT_LENGTH,
+    state: 'READY',
   };
   const get = async (path: string) => {
     const response = await fetch(`${gateway.url}${path}`);
@@ -216,6 +217,15 @@ describe('GET /v1/models', () => {
   it('lists what is served', async () => {
     expect(await get('/v1/models')).toEqual([200, { object: 'list', data: [nano] }]);
     expect(await get(`/v1/models/${MODEL}`)).toEqual([200, nano]);
+  });
+
+  it('lists models that are loaded when a request comes, too', async () => {
+    const { cluster } = gateway;
+    const summary = { id: 'on-disk', state: 'NOT_LOADED', contextLength: 2048, origin: '' };
+    cluster.publish({ routes: [cluster.route('p1')], models: [summary, modelSummary('READY')] });
+    const onDisk = { ...nano, id: 'on-disk', created: 0, max_model_len: 2048, state: 'NOT_LOADED' };
+    await expect.poll(() => get('/v1/models/on-disk')).toEqual([200, onDisk]);
+    expect(await get('/v1/models')).toEqual([200, { object: 'list', data: [onDisk, nano] }]);
   });
 
   it('does not know others', async () => {

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { post, readEvents, startGateway, untilReady } from './gateway-harness';
 import type { RunningGateway } from './gateway-harness';
 import { goldenCase } from './golden';
-import { answer } from './scripted-cluster';
+import { answer, WITHOUT_PIPELINE } from './scripted-cluster';
 
 const hello = goldenCase(0);
 const CHAT = { model: 'pangalactic-nano', messages: hello.messages };
@@ -26,7 +26,7 @@ describe('probes', () => {
   });
 
   it('are ready before any model is deployed', async () => {
-    gateway = await startGateway({}, (cluster) => cluster.publish({ routes: [], deployedModels: [] }));
+    gateway = await startGateway({}, (cluster) => cluster.publish({ routes: [], models: [] }));
     await untilReady(gateway.url);
     expect(await (await fetch(`${gateway.url}/v1/models`)).json()).toEqual({ object: 'list', data: [] });
   });
@@ -44,9 +44,7 @@ describe('probes', () => {
   });
 
   it('say why not: a model without a pipeline', async () => {
-    gateway = await startGateway({}, (cluster) =>
-      cluster.publish({ routes: [], deployedModels: ['pangalactic-nano'] }),
-    );
+    gateway = await startGateway({}, (cluster) => cluster.publish(WITHOUT_PIPELINE));
     await until(async () => (await probe('/readyz'))[1].includes('no pipeline is ready'), {
       timeoutMs: 5_000,
       message: 'the reason',

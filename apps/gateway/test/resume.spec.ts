@@ -6,7 +6,7 @@ import { RouteDirectory } from '../src/routing/route-directory';
 import { post, readEvents, startGateway, untilReady } from './gateway-harness';
 import type { RunningGateway, StreamedChunk } from './gateway-harness';
 import { goldenCase } from './golden';
-import { CONTEXT_LENGTH } from './scripted-cluster';
+import { CONTEXT_LENGTH, WITHOUT_PIPELINE } from './scripted-cluster';
 
 const hello = goldenCase(0);
 const ids = hello.completionIds;
@@ -119,7 +119,7 @@ describe('a stream whose pipeline breaks', () => {
     cluster.script = (request) => continuation(request, request.pipelineId === 'p1' ? 3 : Infinity);
     const answered = stream().then(readEvents);
     await until(() => requests().length === 1, { ...TIMEOUT, message: 'the first attempt' });
-    cluster.publish({ routes: [], deployedModels: ['pangalactic-nano'] });
+    cluster.publish(WITHOUT_PIPELINE);
     await untilRoutes(0);
     // Longer than a new request does.
     expect((await post(gateway.url, '/v1/chat/completions', CHAT)).status).toBe(503);
@@ -215,7 +215,7 @@ it('those that have begun ask the new pipeline before those that have not', asyn
   cluster.script = (request) => continuation(request, request.pipelineId === 'p1' ? 3 : Infinity);
   const begun = stream().then(readEvents);
   await until(() => requests().length === 1, { ...TIMEOUT, message: 'the first attempt' });
-  cluster.publish({ routes: [], deployedModels: ['pangalactic-nano'] });
+  cluster.publish(WITHOUT_PIPELINE);
   await untilRoutes(0);
   const waiting = () => metric('pangalactic_num_requests_waiting');
   const fresh = [stream().then(readEvents), stream().then(readEvents)];

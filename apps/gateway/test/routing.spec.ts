@@ -4,12 +4,10 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { post, startGateway, untilReady } from './gateway-harness';
 import type { RunningGateway } from './gateway-harness';
 import { goldenCase } from './golden';
-import { answer, untilAborted } from './scripted-cluster';
-import type { ScriptedCluster } from './scripted-cluster';
+import { answer, modelSummary, modelView, ScriptedCluster, untilAborted, WITHOUT_PIPELINE } from './scripted-cluster';
 
 const hello = goldenCase(0);
 const CHAT = { model: 'pangalactic-nano', messages: hello.messages };
-const WITHOUT_PIPELINE = { routes: [], deployedModels: ['pangalactic-nano'] };
 
 let gateway: RunningGateway | undefined;
 afterEach(async () => {
@@ -47,7 +45,7 @@ describe('a request without a route', () => {
   it('is told to come back later when none appears in time', async () => {
     await start({ GATEWAY_QUEUE_TIMEOUT_S: '1' }, (prepared) => prepared.publish(WITHOUT_PIPELINE));
     const response = await post(gateway!.url, '/v1/chat/completions', { ...CHAT, stream: true });
-    expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1']);
+    expect([response.status, response.headers.get('retry-after')]).toEqual([503, '5']);
     expect(await response.json()).toMatchObject({ error: { code: 'model_not_ready', type: 'server_error' } });
   });
 
@@ -58,6 +56,68 @@ describe('a request without a route', () => {
     };
     expect(await chat()).toEqual([503, 'model_not_ready']);
     await until(() => cluster.calls[0]!.cancelled, { timeoutMs: 5_000, message: 'the cancelled call' });
+  });
+});
+
+describe('a model that nodes hold and that is not loaded', () => {
+  const notLoaded = { routes: [], models: [modelSummary('NOT_LOADED', { origin: '' })] };
+
+  it('is asked for once, however many requests wait for it, and answers when it is loaded', async () => {
+    const { cluster } = await start({}, (prepared) => prepared.publish(notLoaded));
+    const answered = [chat(), chat(), chat()];
+    await until(
+      async () => (await metric('pangalactic_num_requests_waiting')) === 3 && cluster.loadRequests.length > 0,
+      {
+        timeoutMs: 5_000,
+        message: 'the requests in the queue and the hub asked',
+      },
+    );
+    expect(cluster.loadRequests).toMatchObject([{ modelId: 'pangalactic-nano', onRequest: true }]);
+    cluster.deploy('loaded');
+    expect(await Promise.all(answered)).toEqual(Array(3).fill([200, hello.text]));
+    expect(cluster.calls).toHaveLength(3);
+  });
+
+  it.each([
+    ['LOADING', { progress: 0.424, etaSeconds: 7.2 }, { state: 'LOADING', progress: 0.42, eta_seconds: 8 }, '8'],
+    ['LOADING', { progress: 0.01, etaSeconds: 900 }, { state: 'LOADING', progress: 0.01, eta_seconds: 900 }, '60'],
+    ['WAITING', { waitingFor: 'a larger node' }, { state: 'WAITING', progress: 0, eta_seconds: null }, '5'],
+  ])('answers with how far it is when that takes too long: %s, %j', async (state, changes, loading, retryAfter) => {
+    const { cluster } = await start({ GATEWAY_QUEUE_TIMEOUT_S: '1' }, (prepared) => prepared.publish(notLoaded));
+    cluster.load = () => modelView(state, changes);
+    const response = await post(gateway!.url, '/v1/chat/completions', CHAT);
+    expect([response.status, response.headers.get('retry-after')]).toEqual([503, retryAfter]);
+    const { error } = (await response.json()) as { error: { message: string } };
+    expect(error).toMatchObject({ code: 'model_not_ready', type: 'server_error', param: 'model', loading });
+    expect(error.message).toContain('waitingFor' in changes ? 'It is WAITING: a larger node.' : 'It is LOADING.');
+  });
+
+  it('is asked for at the hub that leads, when the configured one is a standby', async () => {
+    const leader = await ScriptedCluster.start();
+    try {
+      const { cluster } = await start({}, (prepared) => prepared.publish(notLoaded));
+      cluster.load = () => {
+        throw new PangalacticError('not_leader', 'a standby', { redirectTo: leader.address });
+      };
+      const answered = chat();
+      await until(() => leader.loadRequests.length > 1, { timeoutMs: 5_000, message: 'the leader asked, twice' });
+      expect(cluster.loadRequests).toHaveLength(1);
+      cluster.deploy('loaded');
+      expect(await answered).toEqual([200, hello.text]);
+    } finally {
+      await leader.stop();
+    }
+  });
+
+  it('keeps waiting while the hub cannot be asked', async () => {
+    const { cluster } = await start({}, (prepared) => prepared.publish(notLoaded));
+    cluster.load = () => {
+      throw new PangalacticError('queue_full', '64 wishes wait already');
+    };
+    const answered = chat();
+    await until(() => cluster.loadRequests.length > 0, { timeoutMs: 5_000, message: 'the hub asked' });
+    cluster.deploy('loaded');
+    expect(await answered).toEqual([200, hello.text]);
   });
 });
 

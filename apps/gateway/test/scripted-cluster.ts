@@ -11,6 +11,10 @@ import type {
   LeasePermitsRequest,
   LeasePermitsResponse,
   ReadModelHeaderRequest,
+  LoadModelRequest,
+  LoadModelResponse,
+  ModelSummary,
+  ModelView,
   ReadModelHeaderResponse,
   Route,
   WatchRoutesRequest,
@@ -36,6 +40,8 @@ export interface SeenCall {
 
 export const FINGERPRINT = 'a'.repeat(64);
 export const CONTEXT_LENGTH = 512;
+/** The model is meant to run, and nothing serves it. */
+export const WITHOUT_PIPELINE: WatchRoutesResponse = { routes: [], models: [modelSummary('WAITING')] };
 const HEADER_CHUNK_BYTES = 64 * 1024;
 
 /**
@@ -45,10 +51,13 @@ const HEADER_CHUNK_BYTES = 64 * 1024;
 export class ScriptedCluster {
   readonly calls: SeenCall[] = [];
   headerReads = 0;
+  readonly loadRequests: LoadModelRequest[] = [];
+  /** What LoadModel answers. */
+  load: (request: LoadModelRequest) => ModelView = () => modelView('WAITING');
   script: Script = () => answer([]);
   leasePermits: (request: LeasePermitsRequest) => Promise<LeasePermitsResponse> = () =>
     Promise.reject(new PangalacticError('service_unavailable', 'this hub leases no permits'));
-  private table: WatchRoutesResponse = { routes: [], deployedModels: [] };
+  private table: WatchRoutesResponse = { routes: [], models: [] };
   private readonly watchers = new Set<() => void>();
   private server: INestMicroservice | undefined;
   private readonly stopped = new AbortController();
@@ -79,7 +88,7 @@ export class ScriptedCluster {
   /** One pipeline per id, all of the model `pangalactic-nano`. */
   deploy(...pipelines: (string | Route)[]): void {
     const routes = pipelines.map((each) => (typeof each === 'string' ? this.route(each) : each));
-    this.publish({ routes, deployedModels: ['pangalactic-nano'] });
+    this.publish({ routes, models: [modelSummary('READY')] });
   }
 
   publish(table: WatchRoutesResponse): void {
@@ -166,6 +175,15 @@ export class ScriptedCluster {
   }
 }
 
+export function modelSummary(state: string, changes: Partial<ModelSummary> = {}): ModelSummary {
+  return { id: 'pangalactic-nano', state, contextLength: CONTEXT_LENGTH, origin: 'CONFIGURATION', ...changes };
+}
+
+export function modelView(state: string, changes: Partial<ModelView> = {}): ModelView {
+  const nothing = { progress: 0, waitingFor: '', versions: [], pipelines: [] };
+  return { ...nothing, ...modelSummary(state), ...changes };
+}
+
 @Controller()
 class ScriptedController {
   constructor(@Inject(ScriptedCluster) private readonly cluster: ScriptedCluster) {}
@@ -178,6 +196,12 @@ class ScriptedController {
   @GrpcMethod('HubService', 'LeasePermits')
   leasePermits(request: LeasePermitsRequest) {
     return this.cluster.leasePermits(request);
+  }
+
+  @GrpcMethod('HubService', 'LoadModel')
+  loadModel(request: LoadModelRequest): LoadModelResponse {
+    this.cluster.loadRequests.push(request);
+    return { model: this.cluster.load(request) };
   }
 
   @GrpcMethod('NodeService', 'Generate')

@@ -51,6 +51,22 @@ describe('two hubs on etcd', () => {
     prefix = `/hubs-${++clusters}/`;
   };
 
+  it('are a leader that takes wishes about models and a standby that points at it, and knows what nodes hold', async () => {
+    newCluster();
+    const leader = await startEtcdHub({ environment: { HUB_MODELS: 'something-else' } });
+    const standby = await startEtcdHub({ environment: { HUB_MODELS: 'something-else' } });
+    const { tables } = watchRoutes(standby);
+    await PlayedNode.join(leader, 'a');
+    await expect.poll(() => tables.at(-1)?.models, waits).toMatchObject([{ id: 'nano', state: 'NOT_LOADED' }]);
+    const redirect = { code: 'not_leader', redirectTo: leader.address };
+    const wish = { modelId: 'nano', onRequest: true, pins: [] };
+    await expect(standby.client.loadModel(wish, DEADLINE)).rejects.toMatchObject(redirect);
+    await expect(standby.client.unloadModel({ modelId: 'nano' }, DEADLINE)).rejects.toMatchObject(redirect);
+    await expect(standby.client.listModels({}, DEADLINE)).rejects.toMatchObject(redirect);
+    await leader.client.loadModel(wish, DEADLINE);
+    await expect.poll(() => tables.at(-1)?.models, waits).toMatchObject([{ id: 'nano', origin: 'REQUEST' }]);
+  });
+
   it('are a leader and a standby that is ready, answers reads and points nodes at the leader', async () => {
     newCluster();
     const leader = await startEtcdHub();

@@ -11,6 +11,9 @@ import { endProcess, FATAL_HANDLER } from './cluster/fatal-handler';
 import { HubAddress } from './cluster/hub-address';
 import { LeaderElection } from './cluster/leader-election';
 import { NodeDrain } from './cluster/node-drain';
+import { ModelsController } from './models/models.controller';
+import { ModelWishes } from './models/model-wishes';
+import { Wishes } from './cluster/wishes';
 import { Reconciler } from './cluster/reconciler';
 import { Standby } from './cluster/standby';
 import { StateReadiness } from './cluster/state-readiness';
@@ -32,7 +35,10 @@ export class HubModule {
     return {
       module: HubModule,
       imports: [loggingModule('hub', config.logLevel), metricsModule('hub')],
-      controllers: [NodeSessionController, RoutesController, ClusterController, RateLimitController],
+      controllers: [
+        ...[NodeSessionController, RoutesController, ClusterController],
+        ...[ModelsController, RateLimitController],
+      ],
       providers: [
         { provide: HUB_CONFIG, useValue: config },
         { provide: CLOCK, useValue: steadyClock },
@@ -53,7 +59,9 @@ export class HubModule {
         HubAddress,
         Standby,
         LeaderElection,
+        Wishes,
         NodeDrain,
+        ModelWishes,
         FailureDetector,
         RouteTable,
         RateLimit,

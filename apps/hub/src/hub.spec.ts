@@ -26,7 +26,7 @@ describe('a hub', () => {
   it('takes nodes, makes them load a pipeline and routes it once its head is READY', async () => {
     const hub = await startHub();
     const { tables } = watchRoutes(hub);
-    await expect.poll(() => tables, waits).toEqual([{ routes: [], deployedModels: [] }]);
+    await expect.poll(() => tables, waits).toEqual([{ routes: [], models: [] }]);
 
     const a = await PlayedNode.join(hub, 'a');
     const welcome = await a.next('registered');
@@ -52,7 +52,10 @@ describe('a hub', () => {
       hub,
       ({ deployments }) => deployments[0]?.waitingFor.includes('a LOADING 50 %, b READY') ?? false,
     );
-    expect(tables.at(-1)).toEqual({ routes: [], deployedModels: ['nano'] });
+    expect(tables.at(-1)).toEqual({
+      routes: [],
+      models: [{ id: 'nano', state: 'LOADING', contextLength: 256, origin: 'CONFIGURATION' }],
+    });
 
     await a.report('nano-1-1', SHARD_STATE_READY);
     await expect.poll(() => tables.at(-1)?.routes.map(({ pipeline }) => pipeline), waits).toEqual([load.pipeline]);

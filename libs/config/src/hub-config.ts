@@ -1,5 +1,6 @@
 import { SHARED_VARIABLES } from './shared-variables';
 import {
+  boolean,
   dialAddress,
   etcdPrefix,
   httpUrls,
@@ -60,6 +61,12 @@ export const HUB_VARIABLES = {
     modelIds,
     'pangalactic-nano',
     'models deployed as soon as a node reports them, separated by commas',
+  ),
+  autoload: variable(
+    'HUB_AUTOLOAD',
+    boolean,
+    'true',
+    'whether a model that nodes hold is loaded when a client first asks for it',
   ),
   ...SHARED_VARIABLES,
 };

@@ -55,6 +55,11 @@ export function gigabytes(range: Range): ValueType<number> {
   return { schema: schema.transform((value) => Math.round(value * 1024 ** 3)), allowed: `${allowed} (gigabytes)` };
 }
 
+export const boolean: ValueType<boolean> = {
+  schema: z.enum(['true', 'false']).transform((text) => text === 'true'),
+  allowed: 'true, false',
+};
+
 export function oneOf<const Values extends readonly string[]>(...values: Values): ValueType<Values[number]> {
   return { schema: z.string().pipe(z.enum(values)), allowed: values.join(', ') };
 }

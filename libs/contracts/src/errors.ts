@@ -65,12 +65,24 @@ export const ERROR_CATALOGUE = {
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;
 
+/** How far the load of a model is that the caller needs. */
+export interface LoadingDetails {
+  /** As in ModelView. */
+  readonly state: string;
+  /** 0 to 1. */
+  readonly progress: number;
+  /** Undefined when nobody can tell. */
+  readonly etaSeconds: number | undefined;
+}
+
 export interface ErrorDetails {
   /** The request field at fault, as in OpenAI's `param`. */
   readonly param?: string;
   readonly retryAfterSeconds?: number;
   /** Address of the peer to ask instead. */
   readonly redirectTo?: string;
+  /** Stays in the process: it is told to clients, not from peer to peer. */
+  readonly loading?: LoadingDetails | undefined;
   readonly cause?: unknown;
 }
 
@@ -80,6 +92,7 @@ export class PangalacticError extends Error {
   readonly param: string | undefined;
   readonly retryAfterSeconds: number | undefined;
   readonly redirectTo: string | undefined;
+  readonly loading: LoadingDetails | undefined;
 
   constructor(
     readonly code: ErrorCode,
@@ -90,6 +103,7 @@ export class PangalacticError extends Error {
     this.param = details.param;
     this.retryAfterSeconds = details.retryAfterSeconds;
     this.redirectTo = details.redirectTo;
+    this.loading = details.loading;
   }
 
   get row(): CatalogueRow {

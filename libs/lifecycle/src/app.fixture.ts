@@ -57,7 +57,10 @@ class SpecController implements OnModuleInit {
 
   @GrpcMethod('HubService', 'WatchRoutes')
   watchRoutes(_request: object, _metadata: object, call: ServerWritableStream<never, WatchRoutesResponse>) {
-    const first: WatchRoutesResponse = { routes: [], deployedModels: ['first'] };
+    const first: WatchRoutesResponse = {
+      routes: [],
+      models: [{ id: 'first', state: 'WAITING', contextLength: 256, origin: 'OPERATOR' }],
+    };
     return streamResponse(
       call,
       async function* (signal) {

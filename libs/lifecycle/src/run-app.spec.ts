@@ -116,7 +116,7 @@ describe('a running process', () => {
     const hub = connectHub(`${HOST}:${config.grpc.port}`, { clusterToken: undefined });
     closers.push(() => hub.close());
     const routes = hub.watchRoutes({});
-    expect((await routes.next()).value).toMatchObject({ deployedModels: ['first'] });
+    expect((await routes.next()).value).toMatchObject({ models: [{ id: 'first' }] });
     const slow = fetch(`${url}/slow/800`).then((reply) => reply.text());
     await expect.poll(() => fetch(`${url}/healthz`).then((reply) => reply.status)).toBe(200);
     child.kill('SIGTERM');

@@ -21,6 +21,8 @@ export function advance(state: ClusterState, observations: readonly Observation[
   let current = state;
   const take = (event: ClusterEvent): void => {
     const next = apply(event, current);
+    if (event.kind === 'withdraw')
+      changes.push({ event: 'model_withdrawn', modelId: event.modelId, reason: event.reason });
     changes.push(...changesBetween(current, next));
     current = next;
   };

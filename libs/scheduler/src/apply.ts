@@ -7,6 +7,7 @@ import {
   withoutEntry,
   type ClusterNode,
   type ClusterState,
+  type HeldModel,
   type Milliseconds,
   type Pipeline,
   type Shard,
@@ -37,6 +38,7 @@ function change(event: ClusterEvent, state: ClusterState): ClusterState {
         changeNode(event, state, (node) => ({
           ...node,
           models: event.inventory.models,
+          held: heldModels(event.inventory),
           rejected: event.inventory.rejected,
           lastSeenAt: event.at,
         })),
@@ -63,7 +65,10 @@ function change(event: ClusterEvent, state: ClusterState): ClusterState {
     case 'deploy':
       return deploy(event.spec, state);
     case 'undeploy':
+    case 'withdraw':
       return undeploy(event.modelId, state);
+    case 'request':
+      return request(event.modelId, event.at, state);
     case 'tick':
       return tick(event.at, event.beats, state);
     case 'create':
@@ -114,6 +119,7 @@ function register(event: Observation & { kind: 'node_registered' }, state: Clust
     sessionId: event.sessionId,
     lastSeenAt: event.at,
     models: event.inventory.models,
+    held: heldModels(event.inventory),
     rejected: event.inventory.rejected,
     shards,
     stageTimes: [],
@@ -133,6 +139,16 @@ function deploy(spec: DeploymentSpec, state: ClusterState): ClusterState {
   return { ...state, deployments: withEntry(state.deployments, spec.modelId, deployment) };
 }
 
+/** What is meant to run already stays as it is. */
+function request(modelId: string, requestedAt: Milliseconds, state: ClusterState): ClusterState {
+  const known = state.deployments.get(modelId);
+  const { stages } = state.wanted;
+  const deployment = known?.replicas
+    ? { ...known, requestedAt }
+    : newDeployment({ modelId, replicas: 1, stages, pins: [], origin: 'REQUEST' }, requestedAt);
+  return { ...state, deployments: withEntry(state.deployments, modelId, deployment) };
+}
+
 /** A model of HUB_MODELS would come back by itself, so it stays, with nothing to run. */
 function undeploy(modelId: string, state: ClusterState): ClusterState {
   if (state.wanted.models.includes(modelId)) return deploy({ modelId, replicas: 0, stages: 0, pins: [] }, state);
@@ -147,6 +163,10 @@ function failReplaced(state: ClusterState): ClusterState {
   );
   if (replaced.length === 0) return state;
   return { ...state, nodes: new Map([...state.nodes, ...replaced.map((node) => [node.id, failed(node)] as const)]) };
+}
+
+function heldModels({ models }: Inventory): HeldModel[] {
+  return models.map(({ id, contextLength }) => ({ id, contextLength }));
 }
 
 /** Wanted models that a node reports for the first time become deployments. */

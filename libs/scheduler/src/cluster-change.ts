@@ -1,5 +1,5 @@
-import type { ClusterNode, ClusterState, NodeState, Pipeline, PipelineState } from './cluster-state';
-import { pinText, type DeploymentSpec } from './deployment-spec';
+import type { ClusterNode, ClusterState, NodeState, Pipeline, PipelineState, StoredDeployment } from './cluster-state';
+import { pinText } from './deployment-spec';
 
 /** One thing worth a log line. */
 export interface ClusterChange {
@@ -66,8 +66,9 @@ function deploymentChanges(before: ClusterState, after: ClusterState): ClusterCh
 }
 
 /** Without what is left to the planner. */
-function wantedOf({ replicas, stages, contextLength, maxSequences, pins }: DeploymentSpec) {
+function wantedOf({ origin, replicas, stages, contextLength, maxSequences, pins }: StoredDeployment) {
   return {
+    origin,
     replicas,
     ...(stages > 0 ? { stages } : {}),
     ...(contextLength === undefined ? {} : { contextLength }),

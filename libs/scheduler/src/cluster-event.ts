@@ -39,6 +39,8 @@ export type Observation =
   | { readonly kind: 'deploy'; readonly at: Milliseconds; readonly spec: DeploymentSpec }
   /** An operator wants the model not to run. */
   | { readonly kind: 'undeploy'; readonly at: Milliseconds; readonly modelId: string }
+  /** A client waits for the model. Only for one that a node holds. */
+  | { readonly kind: 'request'; readonly at: Milliseconds; readonly modelId: string }
   /** Time passes. Heartbeats since the last tick come along: one new state for all of them. */
   | { readonly kind: 'tick'; readonly at: Milliseconds; readonly beats: readonly Beat[] };
 
@@ -53,6 +55,8 @@ export type Decision =
   | { readonly kind: 'load'; readonly at: Milliseconds; readonly pipelineId: string }
   | ({ readonly kind: 'unload'; readonly at: Milliseconds; readonly pipelineId: string } & SessionReference)
   | { readonly kind: 'drain'; readonly at: Milliseconds; readonly pipelineId: string; readonly reason: string }
+  /** A model that was loaded for clients alone is not meant to run any more. */
+  | { readonly kind: 'withdraw'; readonly at: Milliseconds; readonly modelId: string; readonly reason: string }
   /** Nothing of the pipeline is left on a node that can be reached. */
   | { readonly kind: 'remove'; readonly at: Milliseconds; readonly pipelineId: string };
 

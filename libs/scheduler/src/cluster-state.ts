@@ -33,8 +33,17 @@ export interface NodeIdentity {
   readonly activationFormat?: ActivationFormat | undefined;
 }
 
+/** A model that a node holds, as far as gateways need to know it. */
+export interface HeldModel {
+  readonly id: string;
+  /** Longest context that it was trained for, in tokens. */
+  readonly contextLength: number;
+}
+
 /** What outlives the hub of a node. */
 export interface StoredNode extends NodeIdentity {
+  /** As last reported: while the node is about to register again, and for standbys, to which no node reports. */
+  readonly held?: readonly HeldModel[] | undefined;
   /** An operator wants no shards on it. */
   readonly drained?: boolean | undefined;
 }
@@ -60,6 +69,7 @@ export interface ClusterNode extends NodeIdentity {
   readonly sessionId: number;
   readonly lastSeenAt: Milliseconds;
   readonly models: readonly ModelInfo[];
+  readonly held: readonly HeldModel[];
   readonly rejected: readonly RejectedModel[];
   readonly shards: ReadonlyMap<string, Shard>;
   readonly stageTimes: readonly StageTimes[];
@@ -86,9 +96,14 @@ export interface Pipeline {
 
 /** The part of a deployment that is stored. */
 export interface StoredDeployment extends DeploymentSpec {
-  /** CONFIGURATION: as HUB_MODELS and HUB_PIPELINE_STAGES say when the hub starts. OPERATOR: until an operator changes it. */
-  readonly origin: 'CONFIGURATION' | 'OPERATOR';
+  readonly origin: DeploymentOrigin;
 }
+
+/**
+ * Who wants a model to run. CONFIGURATION: as HUB_MODELS and HUB_PIPELINE_STAGES say when the hub starts. OPERATOR: until an
+ * operator changes it. REQUEST: a client asked for it; it makes room for others when it is idle.
+ */
+export type DeploymentOrigin = 'CONFIGURATION' | 'OPERATOR' | 'REQUEST';
 
 /** A model that is meant to run. */
 export interface Deployment extends StoredDeployment {
@@ -97,12 +112,16 @@ export interface Deployment extends StoredDeployment {
   readonly lastFailure: string;
   /** No new pipeline before this time. */
   readonly retryAt: Milliseconds;
+  /** When a gateway last said that a client waits for it; for a REQUEST that was restored, when that was. */
+  readonly requestedAt: Milliseconds;
 }
 
 /** What the hub was told to run; a model of it becomes a deployment when a node first reports it. */
 export interface WantedModels {
   readonly models: readonly string[];
   readonly stages: number;
+  /** Models that nodes hold are loaded when a client asks for them, unless this is false. */
+  readonly autoload?: boolean | undefined;
 }
 
 export interface ClusterState {
@@ -144,10 +163,12 @@ export function restoreCluster(stored: StoredCluster, settings: ClusterSettings,
     nodes: new Map(stored.nodes.map((node) => [node.id, restoredNode(node, now)])),
     deployments: new Map(
       stored.deployments
-        .filter(({ origin, modelId }) => origin === 'OPERATOR' || settings.wanted.models.includes(modelId))
+        .filter(({ origin, modelId }) => origin !== 'CONFIGURATION' || settings.wanted.models.includes(modelId))
         .map((kept) => [
           kept.modelId,
-          kept.origin === 'OPERATOR' ? newDeployment(kept) : configuredDeployment(kept.modelId, settings.wanted),
+          kept.origin === 'CONFIGURATION'
+            ? configuredDeployment(kept.modelId, settings.wanted)
+            : newDeployment(kept, now),
         ]),
     ),
     pipelines: new Map(stored.pipelines.map((pipeline) => [pipeline.spec.id, pipeline])),
@@ -155,7 +176,7 @@ export function restoreCluster(stored: StoredCluster, settings: ClusterSettings,
   };
 }
 
-function restoredNode({ drained = false, ...identity }: StoredNode, now: Milliseconds): ClusterNode {
+function restoredNode({ drained = false, held = [], ...identity }: StoredNode, now: Milliseconds): ClusterNode {
   return {
     ...identity,
     state: 'RECONNECTING',
@@ -163,6 +184,7 @@ function restoredNode({ drained = false, ...identity }: StoredNode, now: Millise
     sessionId: 0,
     lastSeenAt: now,
     models: [],
+    held,
     rejected: [],
     shards: new Map(),
     stageTimes: [],
@@ -172,8 +194,8 @@ function restoredNode({ drained = false, ...identity }: StoredNode, now: Millise
   };
 }
 
-export function newDeployment(stored: StoredDeployment): Deployment {
-  return { ...stored, failures: 0, lastFailure: '', retryAt: 0 };
+export function newDeployment(stored: StoredDeployment, requestedAt: Milliseconds = 0): Deployment {
+  return { ...stored, failures: 0, lastFailure: '', retryAt: 0, requestedAt };
 }
 
 export function configuredDeployment(modelId: string, { stages }: WantedModels): Deployment {

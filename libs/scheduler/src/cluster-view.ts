@@ -38,7 +38,7 @@ function viewNodes(state: ClusterState, now: Milliseconds): NodeView[] {
     }));
 }
 
-function viewPipeline({ spec, state: pipelineState, reason }: Pipeline, state: ClusterState): PipelineView {
+export function viewPipeline({ spec, state: pipelineState, reason }: Pipeline, state: ClusterState): PipelineView {
   const stageTimes = spec.stages.map(({ nodeId }) => {
     const measured = state.nodes.get(nodeId)?.stageTimes.find(({ pipelineId }) => pipelineId === spec.id);
     return (
@@ -58,7 +58,8 @@ function viewDeployments(state: ClusterState, now: Milliseconds): DeploymentView
   return [...deployments, ...absent.map((modelId) => ({ modelId, waitingFor: `no node has reported ${modelId} yet` }))];
 }
 
-function waitingFor(deployment: Deployment, state: ClusterState, now: Milliseconds): string {
+/** Why no pipeline serves it yet. */
+export function waitingFor(deployment: Deployment, state: ClusterState, now: Milliseconds): string {
   const coming = [...state.pipelines.values()].find(
     (pipeline) => pipeline.spec.modelId === deployment.modelId && isComing(pipeline),
   );

@@ -483,7 +483,10 @@ describe('a hub restart', () => {
     cluster.restartHub({ wanted: { models: [], stages: 1 } });
     cluster.register('a');
     expect(cluster.pipelines).toEqual({ DRAINING: ['nano-1-1'] });
-    expect(routes(cluster.state)).toEqual({ routes: [], deployedModels: [] });
+    expect(routes(cluster.state)).toMatchObject({
+      routes: [],
+      models: [{ id: 'nano', state: 'UNLOADING', origin: '' }],
+    });
     cluster.pass(5_000);
     expect(cluster.pipelines).toEqual({});
     expect(cluster.node('a').shards.size).toBe(0);
@@ -519,12 +522,12 @@ describe('a deployment', () => {
   it('begins when a node first reports the model, also later than at its registration', () => {
     const cluster = new SimulatedCluster();
     cluster.start('a', { models: [] });
-    expect(routes(cluster.state).deployedModels).toEqual([]);
+    expect(routes(cluster.state).models).toEqual([]);
     expect(waitingFor(cluster)).toBe('no node has reported nano yet');
     const inventory = { models: [modelInfo()], rejected: [{ file: 'bad.gguf', reason: 'truncated' }] };
     const { sessionId } = cluster.node('a');
     cluster.observe({ kind: 'inventory', at: cluster.now, nodeId: 'a', sessionId, inventory });
-    expect(routes(cluster.state).deployedModels).toEqual(['nano']);
+    expect(routes(cluster.state).models).toMatchObject([{ id: 'nano', state: 'READY' }]);
     expect(cluster.pipelines).toEqual({ READY: ['nano-1-1'] });
     expect(viewCluster(cluster.state, cluster.now).nodes[0]).toMatchObject({
       id: 'a',
@@ -542,14 +545,24 @@ describe('a deployment', () => {
     const [serving] = routed(cluster);
     expect(cluster.state.pipelines.get(serving!)?.spec).toMatchObject({ contextLength: 100, maxSequences: 3 });
     expect(cluster.changes).toContainEqual({
-      ...{ event: 'deployment_added', modelId: 'nano', replicas: 1, contextLength: 100, maxSequences: 3 },
+      ...{
+        event: 'deployment_added',
+        modelId: 'nano',
+        origin: 'OPERATOR',
+        replicas: 1,
+        contextLength: 100,
+        maxSequences: 3,
+      },
     });
     cluster.restartHub();
     cluster.register('a');
     cluster.pass(60_000);
     expect(routed(cluster)).toEqual([serving]);
     cluster.undeploy();
-    expect(routes(cluster.state)).toEqual({ routes: [], deployedModels: [] });
+    expect(routes(cluster.state)).toMatchObject({
+      routes: [],
+      models: [{ id: 'nano', state: 'UNLOADING', origin: '' }],
+    });
     cluster.pass(5_000);
     expect(cluster.pipelines).toEqual({});
     expect(cluster.changes).toContainEqual({ event: 'deployment_removed', modelId: 'nano' });
@@ -562,7 +575,8 @@ describe('a deployment', () => {
     cluster.restartHub();
     cluster.register('a');
     expect(cluster.pipelines).toEqual({});
-    expect([routes(cluster.state).deployedModels, waitingFor(cluster)]).toEqual([[], '']);
+    expect(routes(cluster.state).models).toMatchObject([{ id: 'nano', state: 'NOT_LOADED', origin: '' }]);
+    expect(waitingFor(cluster)).toBe('');
     cluster.deploy();
     expect(routed(cluster)).toHaveLength(1);
   });

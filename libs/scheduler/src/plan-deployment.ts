@@ -9,6 +9,7 @@ import {
 } from './cluster-state';
 import { avoidedPaths } from './fault-memory';
 import { linksOf } from './measurements';
+import { missingCopies } from './missing-copies';
 import { planAround } from './plan-around';
 import type { Candidate, PlannedPipeline } from './plan-pipeline';
 
@@ -63,7 +64,7 @@ export function planDeployment(deployment: Deployment, state: ClusterState, disr
     return { pipeline: { id, modelId, fingerprint: model.fingerprint, ...plan, activationFormat } };
   }
   if (reasons.length === 0) reasons.push(`no connected node has ${modelId}`);
-  return { reason: [...reasons, ...busy].join('; ') };
+  return { reason: [...reasons, ...busy, ...missingCopies(modelId, state)].join('; ') };
 }
 
 /** The most precise of those that the nodes allow. Formats are numbered from precise to coarse. */

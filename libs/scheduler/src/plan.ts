@@ -1,5 +1,6 @@
 import type { Decision } from './cluster-event';
 import { isEnded, type ClusterState, type Milliseconds, type Pipeline } from './cluster-state';
+import { makeRoom, withdrawAbandoned } from './make-room';
 import { cancelUnwanted, placeDeployments } from './place-deployments';
 
 /** A DRAINING pipeline is given up after this long, whatever still runs on it. */
@@ -14,7 +15,10 @@ type Rule = (state: ClusterState, now: Milliseconds) => Decision[];
  * do when there are none. Pure; the same state gives the same decisions, so replaying a stored state moves nothing.
  */
 export function plan(state: ClusterState, { now }: { now: Milliseconds }): Decision[] {
-  const rules: Rule[] = [unloadStrays, removeEmpty, drainLeaving, cancelUnwanted, loadPlanned, placeDeployments];
+  const rules: Rule[] = [
+    ...[unloadStrays, removeEmpty, drainLeaving, cancelUnwanted, loadPlanned],
+    ...[withdrawAbandoned, placeDeployments, makeRoom],
+  ];
   for (const rule of rules) {
     const decisions = rule(state, now);
     if (decisions.length > 0) return decisions;

@@ -1,23 +1,22 @@
 import type { WatchRoutesResponse } from '@pangalactic/contracts';
-import type { ClusterState } from './cluster-state';
+import type { ClusterState, Pipeline } from './cluster-state';
+import { summarizeModels } from './model-state';
 
-/** What gateways need: READY pipelines without a doubtful node. Equal states give equal tables, in order of id. */
+/** What gateways need: READY pipelines without a doubtful node, and the models. Equal states give equal tables, in order of id. */
 export function routes(state: ClusterState): WatchRoutesResponse {
-  const usable = [...state.pipelines.values()].filter(
-    (pipeline) =>
-      pipeline.state === 'READY' &&
-      pipeline.spec.stages.every(({ nodeId }) => {
-        const node = state.nodes.get(nodeId);
-        return node?.state === 'CONNECTED' || node?.state === 'RECONNECTING';
-      }),
-  );
   return {
-    routes: usable
+    routes: [...state.pipelines.values()]
+      .filter((pipeline) => isRouted(pipeline, state))
       .map((pipeline) => ({ pipeline: pipeline.spec, readyAt: Math.floor(pipeline.since / 1000) }))
       .sort((a, b) => (a.pipeline.id < b.pipeline.id ? -1 : 1)),
-    deployedModels: [...state.deployments.values()]
-      .filter(({ replicas }) => replicas > 0)
-      .map(({ modelId }) => modelId)
-      .sort(),
+    models: summarizeModels(state),
   };
+}
+
+export function isRouted({ spec, state }: Pipeline, { nodes }: ClusterState): boolean {
+  if (state !== 'READY') return false;
+  return spec.stages.every(({ nodeId }) => {
+    const node = nodes.get(nodeId);
+    return node?.state === 'CONNECTED' || node?.state === 'RECONNECTING';
+  });
 }

@@ -70,6 +70,10 @@ export class SimulatedCluster {
   readonly commands: Decision[] = [];
   /** Ways between nodes, which the hub hears nevertheless: the ids in order of the alphabet, "a,b". */
   private readonly cuts = new Set<string>();
+  /** Pipelines with a sequence. */
+  readonly busy = new Set<string>();
+  /** When a pipeline's last sequence ended. */
+  readonly usedAt = new Map<string, number>();
   private sessions = 0;
   private term = 1;
 
@@ -154,6 +158,11 @@ export class SimulatedCluster {
 
   undeploy(modelId = 'nano'): void {
     this.observe({ kind: 'undeploy', at: this.now, modelId });
+  }
+
+  /** A client waits for the model. */
+  request(modelId: string): void {
+    this.observe({ kind: 'request', at: this.now, modelId });
   }
 
   setDrained(id: string, drained: boolean): void {
@@ -242,11 +251,17 @@ export class SimulatedCluster {
           pipelineId,
           decodeStepMs: 1,
           prefillTokenMs: 1,
-          runningSequences: 0,
+          runningSequences: this.busy.has(pipelineId) ? 1 : 0,
+          idleMs: this.idleMs(pipelineId),
           singleDecodeMs: node.decodeMs,
         }));
         return { nodeId: id, sessionId, at: this.now, stageTimes, links: node.links };
       });
+  }
+
+  private idleMs(pipelineId: string): number {
+    if (this.busy.has(pipelineId)) return 0;
+    return this.now - (this.usedAt.get(pipelineId) ?? this.state.pipelines.get(pipelineId)?.since ?? this.now);
   }
 
   private obey(decision: Decision): void {
@@ -295,15 +310,18 @@ export class SimulatedCluster {
 /** What a hub finds after a restart, through the same JSON that a repository holds. */
 function storedPart(state: ClusterState): StoredCluster {
   const stored: StoredCluster = {
-    nodes: [...state.nodes.values()].map(({ id, address, computeType, simulated, memoryBytes, version, drained }) => ({
-      id,
-      address,
-      computeType,
-      simulated,
-      memoryBytes,
-      version,
-      drained,
-    })),
+    nodes: [...state.nodes.values()].map(
+      ({ id, address, computeType, simulated, memoryBytes, version, drained, held }) => ({
+        id,
+        address,
+        computeType,
+        simulated,
+        memoryBytes,
+        version,
+        drained,
+        held,
+      }),
+    ),
     deployments: [...state.deployments.values()],
     pipelines: [...state.pipelines.values()],
   };

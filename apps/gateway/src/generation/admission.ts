@@ -1,4 +1,4 @@
-import { PangalacticError } from '@pangalactic/contracts';
+import { PangalacticError, type ModelView } from '@pangalactic/contracts';
 
 /** Covers the round trip to a head that has a free place, however short the queue timeout is. */
 const MIN_WAIT_MS = 1_000;
@@ -10,6 +10,8 @@ export interface AdmissionOptions {
   readonly waitMs: number;
   /** The completion has begun on a pipeline that is gone. */
   readonly resumes: boolean;
+  /** How far the model is, when the request waits for it to be loaded. */
+  readonly load: () => ModelView | undefined;
 }
 
 /**
@@ -52,13 +54,28 @@ export class Admission {
   }
 
   private wait(waitMs: number): void {
-    const { modelId, places, resumes } = this.options;
+    const { modelId, places, resumes, load } = this.options;
     this.timer = setTimeout(() => {
       // While other choices of the request have places, the turn of this one comes, however long it takes.
       if (places.size > 0 && !resumes) return this.wait(waitMs);
       const outcome = resumes ? 'could go on with the completion' : 'had a free place';
       const message = `No pipeline of the model '${modelId}' ${outcome} within ${waitMs / 1000} s.`;
-      this.controller.abort(new PangalacticError('model_not_ready', message, { param: 'model' }));
+      this.controller.abort(notReady(message, load()));
     }, waitMs);
   }
+}
+
+/** Before a load has a pace, and while it has not begun. */
+const RETRY_LOAD_SECONDS = 5;
+const LONGEST_RETRY_SECONDS = 60;
+
+function notReady(message: string, load: ModelView | undefined): PangalacticError {
+  if (!load || load.state === 'READY') return new PangalacticError('model_not_ready', message, { param: 'model' });
+  const { state, progress, etaSeconds, waitingFor } = load;
+  const why = waitingFor === '' ? `It is ${state}.` : `It is ${state}: ${waitingFor}.`;
+  return new PangalacticError('model_not_ready', `${message} ${why}`, {
+    param: 'model',
+    retryAfterSeconds: Math.min(LONGEST_RETRY_SECONDS, etaSeconds ?? RETRY_LOAD_SECONDS),
+    loading: { state, progress, etaSeconds },
+  });
 }

@@ -9,6 +9,7 @@ import type { GenerationMeasurement } from '../metrics/generation-measurement';
 import { HeadProbe } from '../models/head-probe';
 import { ModelCache } from '../models/model-cache';
 import { NodeClients } from '../models/node-clients';
+import { ModelLoads } from '../routing/model-loads';
 import { PipelineDispatcher } from '../routing/pipeline-dispatcher';
 import type { RouteDemand } from '../routing/pipeline-dispatcher';
 import type { PipelineRoute } from '../routing/route-table';
@@ -35,6 +36,7 @@ export class GenerationService {
 
   constructor(
     private readonly dispatcher: PipelineDispatcher,
+    private readonly loads: ModelLoads,
     private readonly models: ModelCache,
     private readonly nodes: NodeClients,
     private readonly heads: HeadProbe,
@@ -110,7 +112,7 @@ export class GenerationService {
   private admit({ model }: GenerationSpec, { signal, places }: ChoiceContext, resumes: boolean): Admission {
     const { queueTimeoutMs, resumeTimeoutMs } = this.config;
     return new Admission(signal, {
-      ...{ modelId: model, places, resumes },
+      ...{ modelId: model, places, resumes, load: () => this.loads.progressOf(model) },
       waitMs: resumes ? resumeTimeoutMs : queueTimeoutMs,
     });
   }

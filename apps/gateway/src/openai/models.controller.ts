@@ -4,9 +4,9 @@ import { modelNotFound } from '../routing/pipeline-dispatcher';
 import { RouteDirectory } from '../routing/route-directory';
 import type { RouteTable } from '../routing/route-table';
 import { modelList, modelObject } from './responses/model-object';
-import type { ServedModel } from './responses/model-object';
+import type { AdvertisedModel } from './responses/model-object';
 
-/** Models that a pipeline serves right now: one that is still being loaded is not advertised. */
+/** Models that a request may name: those that are served, and those that are loaded when one comes. */
 @Controller('v1/models')
 export class ModelsController {
   constructor(private readonly directory: RouteDirectory) {}
@@ -14,16 +14,15 @@ export class ModelsController {
   @Get()
   list(): object {
     const table = this.table();
-    return modelList(table.readyModels.flatMap((id) => servedModel(table, id) ?? []));
+    const ids = new Set([...table.readyModels, ...table.models.map(({ id }) => id)]);
+    return modelList([...ids].sort().map((id) => advertisedModel(table, id)));
   }
 
   @Get(':id')
   retrieve(@Param('id') id: string): object {
     const table = this.table();
     if (!table.knows(id)) throw modelNotFound(id);
-    const model = servedModel(table, id);
-    if (!model) throw new PangalacticError('model_not_ready', `No pipeline serves the model '${id}' at the moment.`);
-    return modelObject(model);
+    return modelObject(advertisedModel(table, id));
   }
 
   private table(): RouteTable {
@@ -33,11 +32,13 @@ export class ModelsController {
   }
 }
 
-function servedModel(table: RouteTable, id: string): ServedModel | undefined {
+function advertisedModel(table: RouteTable, id: string): AdvertisedModel {
   const routes = table.routesOf(id);
-  if (routes.length === 0) return undefined;
+  const { state = 'READY', contextLength = 0 } = table.model(id) ?? {};
+  if (routes.length === 0) return { id, state, readyAt: 0, contextLength };
   return {
     id,
+    state: 'READY',
     readyAt: Math.min(...routes.map((route) => route.readyAt)),
     // What any of the pipelines can take.
     contextLength: Math.min(...routes.map((route) => route.contextLength)),

@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { PangalacticError } from '@pangalactic/contracts';
 import { GatewayMetrics } from '../metrics/gateway-metrics';
+import { ModelLoads } from './model-loads';
 import { pickRoute } from './pick-route';
 import { RouteDirectory } from './route-directory';
 import type { PipelineRoute } from './route-table';
@@ -35,6 +36,7 @@ export class PipelineDispatcher {
 
   constructor(
     private readonly directory: RouteDirectory,
+    private readonly loads: ModelLoads,
     metrics: GatewayMetrics,
   ) {
     metrics.observeKvCache(() => this.kvCacheUsage);
@@ -45,10 +47,17 @@ export class PipelineDispatcher {
    * @throws PangalacticError `model_not_found`, or `queue_full` when too many requests wait already
    */
   async acquire(demand: RouteDemand, signal: AbortSignal): Promise<PipelineLease> {
-    for (;;) {
-      const route = this.choose(demand);
-      if (route) return this.lease(route);
-      await this.waitForTable(demand, signal);
+    const found = this.choose(demand);
+    if (found) return this.lease(found);
+    const stopWaiting = this.loads.waitFor(demand.modelId);
+    try {
+      for (;;) {
+        await this.waitForTable(demand, signal);
+        const route = this.choose(demand);
+        if (route) return this.lease(route);
+      }
+    } finally {
+      stopWaiting();
     }
   }
 

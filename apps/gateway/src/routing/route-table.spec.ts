@@ -12,6 +12,8 @@ const pipeline = (id: string, modelId: string, addresses: string[]): PipelineSpe
   maxSequences: 8,
 });
 
+const summary = (id: string, state: string, origin = 'OPERATOR') => ({ id, state, contextLength: 512, origin });
+
 describe('RouteTable', () => {
   const table = RouteTable.fromMessage({
     routes: [
@@ -20,7 +22,7 @@ describe('RouteTable', () => {
       { pipeline: pipeline('without stages', 'nano', []), readyAt: 30 },
       { pipeline: undefined, readyAt: 40 },
     ],
-    deployedModels: ['nano', 'still-loading'],
+    models: [summary('nano', 'READY'), summary('still-loading', 'LOADING')],
   });
 
   it('keeps the routes that can be used', () => {
@@ -31,6 +33,15 @@ describe('RouteTable', () => {
   it('tells a model that is still loading from one that does not exist', () => {
     expect([table.knows('nano'), table.knows('still-loading'), table.knows('gpt-4')]).toEqual([true, true, false]);
     expect(table.readyModels).toEqual(['nano']);
+  });
+
+  it.each([
+    ['CONFIGURATION', true],
+    ['OPERATOR', true],
+    ['REQUEST', false],
+    ['', false],
+  ])('counts a model of origin %j as meant to run: %s', (origin, counts) => {
+    expect(new RouteTable([], [summary('nano', 'WAITING', origin)]).hasDeployments).toBe(counts);
   });
 
   it('knows which nodes are in use', () => {

@@ -1,4 +1,4 @@
-import type { Route, WatchRoutesResponse } from '@pangalactic/contracts';
+import type { ModelSummary, Route, WatchRoutesResponse } from '@pangalactic/contracts';
 
 /** A READY pipeline, as far as a gateway needs to know it. */
 export interface PipelineRoute {
@@ -16,16 +16,16 @@ export interface PipelineRoute {
   readonly addresses: readonly [string, ...string[]];
 }
 
-/** What the hub said last: which models are meant to run, and the pipelines that can. Immutable. */
+/** What the hub said last: the models that it runs or would load, and the pipelines that can serve. Immutable. */
 export class RouteTable {
   private readonly routesByModel = new Map<string, PipelineRoute[]>();
-  private readonly deployedModels: ReadonlySet<string>;
+  private readonly modelsById: ReadonlyMap<string, ModelSummary>;
 
   constructor(
     readonly routes: readonly PipelineRoute[],
-    deployedModels: Iterable<string>,
+    readonly models: readonly ModelSummary[],
   ) {
-    this.deployedModels = new Set(deployedModels);
+    this.modelsById = new Map(models.map((model) => [model.id, model]));
     for (const route of routes) {
       const others = this.routesByModel.get(route.modelId);
       if (others) others.push(route);
@@ -37,7 +37,7 @@ export class RouteTable {
   static fromMessage(message: WatchRoutesResponse): RouteTable {
     return new RouteTable(
       message.routes.flatMap((route) => pipelineRoute(route) ?? []),
-      message.deployedModels,
+      message.models,
     );
   }
 
@@ -46,8 +46,13 @@ export class RouteTable {
     return [...this.routesByModel.keys()].sort();
   }
 
+  /** Whether somebody means a model to run, other than the clients that ask for it. */
   get hasDeployments(): boolean {
-    return this.deployedModels.size > 0;
+    return this.models.some(({ origin }) => origin !== '' && origin !== 'REQUEST');
+  }
+
+  model(modelId: string): ModelSummary | undefined {
+    return this.modelsById.get(modelId);
   }
 
   routesOf(modelId: string): readonly PipelineRoute[] {
@@ -55,7 +60,7 @@ export class RouteTable {
   }
 
   knows(modelId: string): boolean {
-    return this.deployedModels.has(modelId) || this.routesByModel.has(modelId);
+    return this.modelsById.has(modelId) || this.routesByModel.has(modelId);
   }
 
   usesAddress(address: string): boolean {

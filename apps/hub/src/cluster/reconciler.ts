@@ -57,8 +57,8 @@ export class Reconciler implements OnApplicationShutdown {
   }
 
   async start({ clusterId, term }: LeadershipTerm): Promise<void> {
-    const { heartbeatTimeoutMs, models, pipelineStages: stages } = this.config;
-    const settings = { term, heartbeatTimeoutMs, wanted: { models, stages } };
+    const { heartbeatTimeoutMs, models, pipelineStages: stages, autoload } = this.config;
+    const settings = { term, heartbeatTimeoutMs, wanted: { models, stages, autoload } };
     this.current = restoreCluster(await this.store.load(), settings, this.clock.now());
     this.term = { clusterId, term };
     this.metrics.observeLeadership(term);

@@ -80,7 +80,7 @@ export class Standby {
   }
 
   private settings(term: number) {
-    const { heartbeatTimeoutMs, models, pipelineStages: stages } = this.config;
-    return { term, heartbeatTimeoutMs, wanted: { models, stages } };
+    const { heartbeatTimeoutMs, models, pipelineStages: stages, autoload } = this.config;
+    return { term, heartbeatTimeoutMs, wanted: { models, stages, autoload } };
   }
 }

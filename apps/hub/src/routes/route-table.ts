@@ -6,7 +6,7 @@ import { HubMetrics } from '../metrics/hub-metrics';
 /** The current route table and those who wait for the next one. */
 @Injectable()
 export class RouteTable {
-  private table: WatchRoutesResponse = { routes: [], deployedModels: [] };
+  private table: WatchRoutesResponse = { routes: [], models: [] };
   private readonly watchers = new Set<() => void>();
 
   constructor(metrics: HubMetrics) {
@@ -51,6 +51,6 @@ function isSame(a: WatchRoutesResponse, b: WatchRoutesResponse): boolean {
   return signature(a) === signature(b);
 }
 
-function signature({ routes, deployedModels }: WatchRoutesResponse): string {
-  return JSON.stringify([routes.map(({ pipeline }) => pipeline?.id), deployedModels]);
+function signature({ routes, models }: WatchRoutesResponse): string {
+  return JSON.stringify([routes.map(({ pipeline }) => pipeline?.id), models]);
 }

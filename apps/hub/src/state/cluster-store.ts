@@ -136,5 +136,6 @@ function storedDeployment(deployment: Deployment): StoredDeployment {
 function storedPart(node: ClusterNode): StoredNode {
   const { id, address, computeType, simulated, memoryBytes, version, activationFormat } = node;
   const drained = node.drained || undefined;
-  return { id, address, computeType, simulated, memoryBytes, version, activationFormat, drained };
+  const held = node.held.length > 0 ? node.held : undefined;
+  return { id, address, computeType, simulated, memoryBytes, version, activationFormat, drained, held };
 }

@@ -17,6 +17,7 @@ const storedNode: z.ZodType<StoredNode> = z.object({
   version: text,
   activationFormat,
   drained: z.boolean().optional(),
+  held: z.array(z.object({ id: text.min(1), contextLength: count })).optional(),
 });
 
 const pipeline: z.ZodType<Pipeline> = z.object({
@@ -55,7 +56,7 @@ const deployment: z.ZodType<StoredDeployment> = z.object({
   contextLength: count.min(1).optional(),
   maxSequences: count.min(1).optional(),
   pins: z.array(z.object({ nodeId: text.min(1), layers: z.object({ from: count, to: count }) })).default([]),
-  origin: z.enum(['CONFIGURATION', 'OPERATOR']).default('CONFIGURATION'),
+  origin: z.enum(['CONFIGURATION', 'OPERATOR', 'REQUEST']).default('CONFIGURATION'),
 });
 
 const deployments = z.array(z.union([modelAlone, deployment]));

@@ -33,6 +33,7 @@ export class PipelineHead {
   private readonly profile = new PipelineProfile();
   private readonly microBatches: MicroBatches;
   private feeding = false;
+  private lastEndedAt = performance.now();
 
   constructor(
     readonly scheduler: BatchScheduler,
@@ -41,6 +42,11 @@ export class PipelineHead {
     private readonly observer: HeadObserver,
   ) {
     this.microBatches = new MicroBatches(scheduler.stages);
+  }
+
+  /** Milliseconds since its last sequence ended, or since it was made; 0 while it has one. */
+  get idleMs(): number {
+    return this.listeners.size > 0 ? 0 : performance.now() - this.lastEndedAt;
   }
 
   /** @throws PangalacticError `queue_full`, `pipeline_broken` */
@@ -52,7 +58,7 @@ export class PipelineHead {
   }
 
   cancel(id: SequenceId): void {
-    this.listeners.delete(id);
+    this.forget(id);
     this.scheduler.cancel(id);
     this.feed();
   }
@@ -88,6 +94,10 @@ export class PipelineHead {
     this.listeners.clear();
   }
 
+  private forget(id: SequenceId): void {
+    if (this.listeners.delete(id)) this.lastEndedAt = performance.now();
+  }
+
   private observe(profile: StepProfile): void {
     this.observer.onProfile(profile);
     if (profile.phase !== 'decode') return;
@@ -121,7 +131,7 @@ export class PipelineHead {
     if (event.kind === 'token') {
       listener?.token(event.index, event.id, event.logprobs);
     } else {
-      this.listeners.delete(event.sequenceId);
+      this.forget(event.sequenceId);
       listener?.finished(event.reason, event.completionTokens);
     }
   }

@@ -98,7 +98,8 @@ export class Pipeline {
   get stageTimes(): StageTimes {
     const { decodeStepMs, singleDecodeMs, prefillTokenMs } = this.times;
     const runningSequences = this.head?.scheduler.runningSequences ?? 0;
-    return { pipelineId: this.id, decodeStepMs, singleDecodeMs, prefillTokenMs, runningSequences };
+    const idleMs = this.head && Math.floor(this.head.idleMs);
+    return { pipelineId: this.id, decodeStepMs, singleDecodeMs, prefillTokenMs, runningSequences, idleMs };
   }
 
   /** Why the pipeline takes no work right now; undefined when it is ready. */

@@ -1,4 +1,4 @@
-import type { PangalacticError } from '@pangalactic/contracts';
+import type { LoadingDetails, PangalacticError } from '@pangalactic/contracts';
 
 const DEFAULT_RETRY_AFTER_SECONDS = 1;
 
@@ -7,7 +7,14 @@ const DEFECT_MESSAGE = 'The server had an error while processing the request.';
 
 export function errorBody(error: PangalacticError): object {
   const message = error.code === 'internal_error' ? DEFECT_MESSAGE : error.message;
-  return { error: { message, type: error.row.openai, param: error.param ?? null, code: error.code } };
+  const { code, param = null, loading } = error;
+  return { error: { message, type: error.row.openai, param, code, ...(loading && { loading: loadingBody(loading) }) } };
+}
+
+/** Beside OpenAI's fields, for clients that want to show why they wait. */
+function loadingBody({ state, progress, etaSeconds }: LoadingDetails): object {
+  const eta = etaSeconds === undefined ? null : Math.ceil(etaSeconds);
+  return { state, progress: Number(progress.toFixed(2)), eta_seconds: eta };
 }
 
 /** Whole seconds for Retry-After; undefined when trying again would not help. */

@@ -93,6 +93,8 @@ export interface StageTimes {
   runningSequences: number;
   /** Of decode steps of one sequence, the first of which run right after loading; comparable between nodes, whatever their load. */
   singleDecodeMs: number;
+  /** Of the head: milliseconds since its last sequence ended, or since it was ready for the first one; 0 while one runs. */
+  idleMs?: number | undefined;
 }
 
 export interface ShardStatus {
@@ -170,8 +172,19 @@ export interface WatchRoutesRequest {
 
 export interface WatchRoutesResponse {
   routes: Route[];
-  /** Models that are meant to run, whether or not a pipeline is ready. */
-  deployedModels: string[];
+  /** Models that are meant to run and those that would be loaded for a client, in order of id. */
+  models: ModelSummary[];
+}
+
+/** What a gateway tells its clients of a model. Progress is not part of it: whoever waits for the model asks for that. */
+export interface ModelSummary {
+  id: string;
+  /** As in ModelView. */
+  state: string;
+  /** Tokens a sequence may hold: on its pipelines, or else what the model was trained for; 0 when no node is known to hold it. */
+  contextLength: number;
+  /** As in ModelView. */
+  origin: string;
 }
 
 export interface Route {
@@ -347,6 +360,99 @@ export interface PermitGrant {
   retryAfterMs: number;
 }
 
+export interface ListModelsRequest {
+}
+
+export interface ListModelsResponse {
+  /** In order of id. */
+  models: ModelView[];
+}
+
+export interface ModelView {
+  id: string;
+  /**
+   * NOT_LOADED: nodes hold it and it is not meant to run. WAITING: it is meant to run and nothing is on the way yet. LOADING,
+   * READY. UNLOADING: not meant to run, and sequences or shards of it are left.
+   */
+  state: string;
+  /** Fraction of the load that is done, 0 to 1. */
+  progress: number;
+  /** Until it is READY, by the pace of its load so far; absent when that tells nothing. */
+  etaSeconds?:
+    | number
+    | undefined;
+  /** Why it is not READY although it is meant to run. */
+  waitingFor: string;
+  /** As in ModelSummary. */
+  contextLength: number;
+  /** Who wants it to run: CONFIGURATION (HUB_MODELS), OPERATOR (LoadModel) or REQUEST (a client); empty: nobody. */
+  origin: string;
+  /** What nodes hold under this id, on most nodes first. */
+  versions: ModelVersion[];
+  pipelines: PipelineView[];
+}
+
+/** Nodes with the very same weights. */
+export interface ModelVersion {
+  fingerprint: string;
+  architecture: string;
+  layers: number;
+  /** Longest context the model was trained for, in tokens. */
+  contextLength: number;
+  /** Bytes of the file. */
+  fileBytes: number;
+  /** Of the nodes that are connected. */
+  nodeIds: string[];
+}
+
+export interface LoadModelRequest {
+  modelId: string;
+  /**
+   * A client waits for it. Loads it unless HUB_AUTOLOAD is off, leaves it as it is when it is meant to run already; what was
+   * loaded for clients alone makes room again for other models when it is idle.
+   */
+  onRequest: boolean;
+  /**
+   * The rest is of no use on request.
+   * Of each pipeline. 0: the planner decides. Absent: as HUB_PIPELINE_STAGES says.
+   */
+  stages?:
+    | number
+    | undefined;
+  /** Pipelines that serve it at once. Absent: 1. */
+  replicas?:
+    | number
+    | undefined;
+  /** Tokens a sequence may hold. Absent: the planner decides. */
+  contextLength?:
+    | number
+    | undefined;
+  /** KV slots of each pipeline. Absent: the planner decides. */
+  maxSequences?:
+    | number
+    | undefined;
+  /** All stages in order, or none: then the planner decides. */
+  pins: StagePin[];
+}
+
+/** Layers that must run on that node, in every replica. */
+export interface StagePin {
+  nodeId: string;
+  layers: LayerRange | undefined;
+}
+
+export interface LoadModelResponse {
+  model: ModelView | undefined;
+}
+
+export interface UnloadModelRequest {
+  modelId: string;
+}
+
+export interface UnloadModelResponse {
+  model: ModelView | undefined;
+}
+
 /** The control plane. The hub assigns and routes; no token ever passes through it. */
 export interface HubService {
   /** One session per node for as long as it lives. The first message is Register, then heartbeats and shard statuses. */
@@ -360,4 +466,10 @@ export interface HubService {
   explainPlan(request: ExplainPlanRequest): Promise<ExplainPlanResponse>;
   /** Permits to admit requests of rate-limited callers, so that a limit holds over all gateways together. */
   leasePermits(request: LeasePermitsRequest): Promise<LeasePermitsResponse>;
+  /** Every model that a node holds or that is meant to run. */
+  listModels(request: ListModelsRequest): Promise<ListModelsResponse>;
+  /** Returns as soon as the wish is stored, long before the model is READY. Repeating it is harmless. */
+  loadModel(request: LoadModelRequest): Promise<LoadModelResponse>;
+  /** The model stays unloaded until it is loaded again. Repeating it is harmless. */
+  unloadModel(request: UnloadModelRequest): Promise<UnloadModelResponse>;
 }
