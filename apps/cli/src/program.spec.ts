@@ -20,6 +20,10 @@ describe('createProgram', () => {
       'model download',
       'model catalogue',
       'model plan',
+      'model list',
+      'model show',
+      'model load',
+      'model unload',
     ]);
   });
 

@@ -1,17 +1,10 @@
 import { packageVersion } from '@pangalactic/contracts';
 import { Command } from 'commander';
+import { HUB_OPTION, type ClusterFlags, type HubFlags } from './hub-option';
+import { addDeployedModelCommands } from './model/deployed-model-commands';
 import { addModelFileCommands } from './model/model-file-commands';
 
 const APPS = ['hub', 'node', 'gateway'] as const;
-const HUB_OPTION = ['--hub-addr <host:port>', "the hub's gRPC address", 'localhost:7100'] as const;
-
-interface HubFlags {
-  readonly hubAddr: string;
-}
-
-interface ClusterFlags extends HubFlags {
-  readonly json?: true;
-}
 
 /** Every action loads its code when it runs, so that `--help` costs no more than commander itself. */
 export function createProgram(): Command {
@@ -37,7 +30,9 @@ export function createProgram(): Command {
   addClusterCommand(cluster, 'topology', 'which node runs which layers, and in how much memory', 'topologyTable');
   addPlanCommand(cluster);
 
-  addModelFileCommands(program.command('model').description('get, size and manage models'));
+  const model = program.command('model').description('get, size and manage models');
+  addModelFileCommands(model);
+  addDeployedModelCommands(model);
   return program;
 }
 

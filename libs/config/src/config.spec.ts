@@ -147,6 +147,14 @@ const CASES: readonly Case[] = [
     good: [['tinyllama-1.1b, pangalactic-nano,tinyllama-1.1b', ['tinyllama-1.1b', 'pangalactic-nano']]],
     bad: ['a,,b', 'a,', '../etc', 'a b', 'x'.repeat(129)],
   }),
+  hub('HUB_AUTOLOAD', 'autoload', {
+    unset: true,
+    good: [
+      ['true', true],
+      ['false', false],
+    ],
+    bad: ['1', 'yes', 'True', 'off'],
+  }),
   node('NODE_HUB_ADDR', 'hubAddress', { unset: address('localhost', 7100), ...DIAL }),
   node('NODE_ID', 'nodeId', {
     unset: undefined,
