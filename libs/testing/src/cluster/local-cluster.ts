@@ -75,7 +75,14 @@ export class LocalCluster {
   }
 
   /** Starts everything and waits until the model answers through the gateway. */
-  async startAll({ timeoutMs, signal, onProgress = () => undefined, superviseNode }: StartOptions): Promise<void> {
+  async startAll(options: StartOptions): Promise<void> {
+    await this.startProcesses(options);
+    const { timeoutMs, signal, superviseNode } = options;
+    await this.untilServing(timeoutMs, signal, superviseNode ? this.nodeNames : []);
+  }
+
+  /** Starts everything, the nodes and the gateway once the hub is ready. */
+  async startProcesses({ signal, onProgress = () => undefined, superviseNode }: StartOptions): Promise<void> {
     const start = (name: string) => onProgress(`${name} started (process ${this.start(name).pid})`);
     start('hub');
     await this.untilOrProcessEnds(
@@ -89,7 +96,6 @@ export class LocalCluster {
       superviseNode?.(name);
     }
     start('gateway');
-    await this.untilServing(timeoutMs, signal, superviseNode ? this.nodeNames : []);
   }
 
   /**
@@ -104,6 +110,15 @@ export class LocalCluster {
       return readyPipeline(view) !== undefined && (await this.isReady('gateway'));
     };
     await this.untilOrProcessEnds(isServing, timeoutMs, () => `a pipeline is READY (${seen})`, signal, supervised);
+  }
+
+  /** Waits until all nodes are connected and the gateway is ready, whatever is loaded. */
+  async untilRegistered(timeoutMs: number): Promise<void> {
+    const isRegistered = async () => {
+      const connected = (await this.view()).nodes.filter(({ state }) => state === 'CONNECTED');
+      return connected.length === this.nodeNames.length && (await this.isReady('gateway'));
+    };
+    await this.untilOrProcessEnds(isRegistered, timeoutMs, () => 'all nodes are connected');
   }
 
   view(): Promise<GetClusterResponse> {

@@ -23,6 +23,8 @@ export interface TestClusterOptions {
   /** Where the others reach a node that listens at an address: a proxy in front of it. Default: there. */
   readonly advertise?: (address: string) => Promise<string>;
   readonly timeoutMs?: number;
+  /** False: nothing is loaded yet, so it is started when its nodes are connected. */
+  readonly serves?: false;
 }
 
 /** A cluster whose `stop` fails when a process ended in a way that the test did not ask for. */
@@ -87,7 +89,7 @@ export class TestCluster extends LocalCluster {
   }
 }
 
-/** Starts real processes from dist/ on free ports and waits until the model answers. */
+/** Starts real processes from dist/ on free ports and waits until the model answers, if one is to be served. */
 export async function startCluster(options: TestClusterOptions): Promise<TestCluster> {
   const folder = await mkdtemp(join(tmpdir(), 'pangalactic-test-'));
   const layout = clusterLayout({
@@ -101,7 +103,9 @@ export async function startCluster(options: TestClusterOptions): Promise<TestClu
   });
   const cluster = new TestCluster(await withAdvertised(layout, options.advertise), folder);
   try {
-    await cluster.startAll({ timeoutMs: options.timeoutMs ?? 60_000 });
+    const timeoutMs = options.timeoutMs ?? 60_000;
+    await cluster.startProcesses({ timeoutMs });
+    await (options.serves === false ? cluster.untilRegistered(timeoutMs) : cluster.untilServing(timeoutMs));
     return cluster;
   } catch (error) {
     await cluster.stopAll(STOP_GRACE_MS);
