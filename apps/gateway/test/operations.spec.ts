@@ -50,7 +50,7 @@ describe('probes', () => {
       message: 'the reason',
     });
     const model = await fetch(`${gateway.url}/v1/models/pangalactic-nano`);
-    expect([model.status, await model.json()]).toMatchObject([503, { error: { code: 'model_not_ready' } }]);
+    expect([model.status, await model.json()]).toMatchObject([200, { state: 'WAITING' }]);
   });
 });
 
