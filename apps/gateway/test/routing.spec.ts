@@ -92,6 +92,20 @@ describe('a model that nodes hold and that is not loaded', () => {
     expect(error.message).toContain('waitingFor' in changes ? 'It is WAITING: a larger node.' : 'It is LOADING.');
   });
 
+  it('is waited for a while longer when it will be loaded soon, and not for ever', async () => {
+    const { cluster } = await start({ GATEWAY_QUEUE_TIMEOUT_S: '1' }, (prepared) => prepared.publish(notLoaded));
+    cluster.load = () => modelView('LOADING', { progress: 0.9, etaSeconds: 0.5 });
+    const begun = performance.now();
+    const refused = await post(gateway!.url, '/v1/chat/completions', CHAT);
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1']);
+    expect(performance.now() - begun).toBeGreaterThan(2_900);
+    expect(await refused.json()).toMatchObject({ error: { message: expect.stringContaining('within 3 s') as string } });
+    const answered = chat();
+    await until(() => cluster.loadRequests.length > 4, { timeoutMs: 5_000, message: 'the hub asked again' });
+    cluster.deploy('loaded');
+    expect(await answered).toEqual([200, hello.text]);
+  });
+
   it('is asked for at the hub that leads, when the configured one is a standby', async () => {
     const leader = await ScriptedCluster.start();
     try {

@@ -23,7 +23,7 @@ export const GATEWAY_VARIABLES = {
     'GATEWAY_QUEUE_TIMEOUT_S',
     seconds({ min: 0, max: 3600 }),
     '10',
-    'seconds (at least 1) that a request waits for a pipeline and a free place on it; when 64 wait there already it gets 503 at once',
+    'seconds (at least 1) that a request waits for a pipeline and a free place on it, up to three times that when the model will be loaded by then; when 64 wait there already it gets 503 at once',
   ),
   resumeTimeoutMs: variable(
     'GATEWAY_RESUME_TIMEOUT_S',

@@ -2,6 +2,8 @@ import { PangalacticError, type ModelView } from '@pangalactic/contracts';
 
 /** Covers the round trip to a head that has a free place, however short the queue timeout is. */
 const MIN_WAIT_MS = 1_000;
+/** How often the wait begins anew for a model that will be loaded before it is over. */
+const MAX_EXTENSIONS = 2;
 
 export interface AdmissionOptions {
   readonly modelId: string;
@@ -53,13 +55,15 @@ export class Admission {
     this.client.removeEventListener('abort', this.clientGone);
   }
 
-  private wait(waitMs: number): void {
+  private wait(waitMs: number, extensions = 0): void {
     const { modelId, places, resumes, load } = this.options;
     this.timer = setTimeout(() => {
       // While other choices of the request have places, the turn of this one comes, however long it takes.
       if (places.size > 0 && !resumes) return this.wait(waitMs);
+      const etaSeconds = load()?.etaSeconds ?? Infinity;
+      if (etaSeconds * 1000 <= waitMs && extensions < MAX_EXTENSIONS) return this.wait(waitMs, extensions + 1);
       const outcome = resumes ? 'could go on with the completion' : 'had a free place';
-      const message = `No pipeline of the model '${modelId}' ${outcome} within ${waitMs / 1000} s.`;
+      const message = `No pipeline of the model '${modelId}' ${outcome} within ${((extensions + 1) * waitMs) / 1000} s.`;
       this.controller.abort(notReady(message, load()));
     }, waitMs);
   }

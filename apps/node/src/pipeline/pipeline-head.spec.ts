@@ -1,6 +1,6 @@
 import { PangalacticError } from '@pangalactic/contracts';
 import { BatchScheduler, type SequenceRequest, type Shard } from '@pangalactic/inference';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { PipelineHead, type SequenceListener } from './pipeline-head';
 import type { StageSink } from './stage-message';
 import { StageRunner } from './stage-runner';
@@ -106,6 +106,26 @@ describe('PipelineHead', () => {
     await settled();
     expect(heard).toEqual(['accepted']);
     expect(head.scheduler.slotsInUse).toBe(0);
+  });
+
+  it('knows for how long it has had no sequence', async () => {
+    const now = vi.spyOn(performance, 'now').mockReturnValue(1_000);
+    onTestFinished(() => now.mockRestore());
+    const { head } = setUp();
+    now.mockReturnValue(4_000);
+    expect(head.idleMs).toBe(3_000);
+    const id = head.submit(REQUEST, listener([]));
+    head.submit({ ...REQUEST, maxTokens: 1 }, listener([]));
+    await settled();
+    expect(head.idleMs).toBe(0);
+    head.cancel(id);
+    expect(head.idleMs).toBe(0);
+    now.mockReturnValue(9_000);
+    head.onResult({ step: 1, samples: [{ slot: 0, generation: 1, id: 7 }], timings: [] });
+    await settled();
+    head.onResult({ step: 2, samples: [{ slot: 1, generation: 1, id: 7 }], timings: [] });
+    now.mockReturnValue(9_500);
+    expect(head.idleMs).toBe(500);
   });
 
   it('reports a result that answers no step', async () => {
