@@ -1,6 +1,5 @@
 import type { ModelSummary } from '@pangalactic/contracts';
 import { isComing, type ClusterState, type Pipeline } from './cluster-state';
-import { isRouted } from './routes';
 
 /** NOT_LOADED, UNLOADING: it is not meant to run. WAITING: it is, and nothing is on the way yet. */
 export type ModelState = 'NOT_LOADED' | 'WAITING' | 'LOADING' | 'READY' | 'UNLOADING';
@@ -27,6 +26,15 @@ export function modelState(modelId: string, own: readonly Pipeline[], state: Clu
   if (originOf(modelId, state) === '') return own.length > 0 ? 'UNLOADING' : 'NOT_LOADED';
   if (own.some((pipeline) => isRouted(pipeline, state))) return 'READY';
   return own.some(isOnTheWay) ? 'LOADING' : 'WAITING';
+}
+
+/** READY, and none of its nodes is doubtful. */
+export function isRouted({ spec, state }: Pipeline, { nodes }: ClusterState): boolean {
+  if (state !== 'READY') return false;
+  return spec.stages.every(({ nodeId }) => {
+    const node = nodes.get(nodeId);
+    return node?.state === 'CONNECTED' || node?.state === 'RECONNECTING';
+  });
 }
 
 /** It does not serve yet. */

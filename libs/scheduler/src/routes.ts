@@ -1,6 +1,6 @@
 import type { WatchRoutesResponse } from '@pangalactic/contracts';
-import type { ClusterState, Pipeline } from './cluster-state';
-import { summarizeModels } from './model-state';
+import type { ClusterState } from './cluster-state';
+import { isRouted, summarizeModels } from './model-state';
 
 /** What gateways need: READY pipelines without a doubtful node, and the models. Equal states give equal tables, in order of id. */
 export function routes(state: ClusterState): WatchRoutesResponse {
@@ -11,12 +11,4 @@ export function routes(state: ClusterState): WatchRoutesResponse {
       .sort((a, b) => (a.pipeline.id < b.pipeline.id ? -1 : 1)),
     models: summarizeModels(state),
   };
-}
-
-export function isRouted({ spec, state }: Pipeline, { nodes }: ClusterState): boolean {
-  if (state !== 'READY') return false;
-  return spec.stages.every(({ nodeId }) => {
-    const node = nodes.get(nodeId);
-    return node?.state === 'CONNECTED' || node?.state === 'RECONNECTING';
-  });
 }
