@@ -55,8 +55,16 @@ export function manifestFiles(): string[] {
 
 export const hasKubectl = spawnSync('kubectl', ['version', '--client']).status === 0;
 
+const kustomized = new Map<string, Manifest[]>();
+
 /** @throws Error with what kubectl says */
 export function kustomize(folder: string): Manifest[] {
+  const known = kustomized.get(folder) ?? runKustomize(folder);
+  kustomized.set(folder, known);
+  return known;
+}
+
+function runKustomize(folder: string): Manifest[] {
   const { status, stdout, stderr } = spawnSync('kubectl', ['kustomize', folder], {
     cwd: repositoryRoot(),
     encoding: 'utf8',
