@@ -9,7 +9,7 @@ import { freePort, until } from '@pangalactic/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const SCRIPTS = join(repositoryRoot(), 'test/manifests/images');
-const DRIVER = process.env.BUILDAH_STORAGE_DRIVER ?? 'vfs';
+const DRIVER = process.env.BUILDAH_STORAGE_DRIVER ?? 'overlay';
 /** Of the base images, of npm's registry and of compiling SQLite. */
 const BUILD_MS = 45 * 60_000;
 const READY_MS = 120_000;

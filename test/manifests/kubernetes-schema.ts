@@ -14,7 +14,7 @@ interface ModelClass {
 type Validated = new (manifest: Manifest) => { validate(): void };
 
 const models = kubernetes as unknown as Readonly<Record<string, ModelClass | undefined>>;
-const load = createRequire(import.meta.url);
+const load = createRequire(__filename);
 
 /**
  * What the API server of the modelled version would refuse: kinds that are not served, unknown fields (client-node's

@@ -133,10 +133,7 @@ describe.each(sets)('%s', (name, read) => {
         capabilities: { drop: ['ALL'] },
         seccompProfile: { type: 'RuntimeDefault' },
       });
-      expect(container.resources?.requests, where).toMatchObject({
-        cpu: expect.any(String),
-        memory: expect.any(String),
-      });
+      expect(Object.keys(container.resources?.requests ?? {}), where).toEqual(['cpu', 'memory']);
       // The memory of a node's machine is there for the model.
       if (container.name !== 'node') expect(container.resources?.limits?.memory, where).toBeDefined();
       expect(container.image, where).toMatch(/:v?\d+\.\d+\.\d+$/);

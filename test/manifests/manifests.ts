@@ -34,7 +34,8 @@ export const kubernetesFolder = join(repositoryRoot(), 'k8s');
 /** @throws Error naming the mistake in the YAML, also a key that occurs twice */
 export function parseManifests(text: string): Manifest[] {
   return parseAllDocuments(text, { uniqueKeys: true }).flatMap((document) => {
-    if (document.errors.length > 0) throw document.errors[0]!;
+    const [mistake] = document.errors;
+    if (mistake) throw mistake;
     const manifest = document.toJS() as Manifest | null;
     return manifest ? [manifest] : [];
   });
@@ -95,7 +96,7 @@ export function kustomizeWith(overlay: string, ...components: string[]): Manifes
 export function find<Kind extends keyof Kinds>(manifests: readonly Manifest[], kind: Kind, name: string): Kinds[Kind] {
   const found = manifests.find((manifest) => manifest.kind === kind && manifest.metadata.name === name);
   if (!found) throw new Error(`no ${kind} ${name}`);
-  return found as unknown as Kinds[Kind];
+  return found;
 }
 
 export function workloads(manifests: readonly Manifest[]): Workload[] {

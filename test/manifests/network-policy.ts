@@ -19,7 +19,11 @@ export function allows(policies: readonly V1NetworkPolicy[], { from, to, port }:
     egress.map(({ to, ports }) => ({ peers: to, ports })),
   );
   const inward = rules(policies, to, 'Ingress', ({ ingress = [] }) =>
-    ingress.map(({ from, ports }) => ({ peers: from, ports })),
+    // client-node calls it _from, YAML from.
+    (ingress as { from?: V1NetworkPolicyPeer[]; ports?: V1NetworkPolicyPort[] }[]).map(({ from, ports }) => ({
+      peers: from,
+      ports,
+    })),
   );
   return permits(outward, to, port) && permits(inward, from, port);
 }

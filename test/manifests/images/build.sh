@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 version=$(sed -n 's/^ARG NODE_VERSION=//p' docker/Dockerfile)
-driver=${BUILDAH_STORAGE_DRIVER:-vfs}
+driver=${BUILDAH_STORAGE_DRIVER:-overlay}
 run_buildah() { buildah --storage-driver "$driver" "$@"; }
 
 base() { # tag packages
