@@ -1,8 +1,9 @@
-import { readFileSync, readlinkSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import type { V1Container, V1HorizontalPodAutoscaler, V1PodDisruptionBudget } from '@kubernetes/client-node';
 import { repositoryRoot } from '@pangalactic/contracts';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { describeApplication, isApplication, unknownVariables } from './applications';
 import { readDockerfile } from './dockerfile';
 import { schemaMistakes, type Manifest } from './kubernetes-schema';
@@ -28,6 +29,10 @@ const OUR_PORTS = { hub: ['grpc', 'http'], node: ['grpc', 'http'], gateway: ['ht
 const PROBES = ['startupProbe', 'livenessProbe', 'readinessProbe'] as const;
 const { version } = JSON.parse(readFileSync(join(repositoryRoot(), 'package.json'), 'utf8')) as { version: string };
 const images = readDockerfile();
+const folder = mkdtempSync(join(tmpdir(), 'secrets-'));
+const secretFile = join(folder, 'token');
+writeFileSync(secretFile, 'a-secret\n');
+afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Every set of manifests that somebody applies. */
 const sets: [name: string, read: () => Manifest[]][] = [
@@ -154,7 +159,7 @@ describe.each(sets)('%s', (name, read) => {
     expect(ours.map(({ app }) => app).sort()).toEqual(['gateway', 'hub', 'node']);
     for (const { workload, container, app } of ours) {
       expect(unknownVariables(app, container), app).toEqual([]);
-      const { ports, writes, shutdownSeconds } = describeApplication(app, environmentOf(container));
+      const { ports, writes, shutdownSeconds } = describeApplication(app, environmentOf(workload, container));
       const declared = container.ports?.map(({ name, containerPort }) => [name!, containerPort]) ?? [];
       expect(Object.fromEntries(declared), app).toEqual(ports);
       expect(Object.keys(ports).sort(), app).toEqual(OUR_PORTS[app]);
@@ -207,10 +212,22 @@ interface Service {
   readonly spec: { readonly selector: Record<string, string>; readonly ports: { readonly targetPort: string }[] };
 }
 
-/** With what the image sets. */
-function environmentOf(container: V1Container): Record<string, string> {
+/** With what the image sets; a file of a mounted secret is one of this machine. */
+function environmentOf(workload: Workload, container: V1Container): Record<string, string> {
   const target = /^pangalactic\/(.+):/.exec(container.image!)![1]!;
-  return { ...images.get(target)?.env, ...containerEnvironment(container, POD) };
+  const environment = { ...images.get(target)?.env, ...containerEnvironment(container, POD) };
+  for (const [name, path] of Object.entries(environment)) {
+    if (!name.endsWith('_FILE')) continue;
+    expect(secretOf(workload, container, path), `${name}=${path}`).toBeDefined();
+    environment[name] = secretFile;
+  }
+  return environment;
+}
+
+/** The secret that is mounted where the path leads. */
+function secretOf({ spec }: Workload, { volumeMounts = [] }: V1Container, path: string): string | undefined {
+  const mount = volumeMounts.find(({ mountPath }) => path.startsWith(`${mountPath}/`));
+  return spec.template.spec?.volumes?.find(({ name }) => name === mount?.name)?.secret?.secretName;
 }
 
 function isWritable({ volumeMounts = [] }: V1Container, path: string): boolean {
