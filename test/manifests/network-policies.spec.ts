@@ -8,6 +8,8 @@ const HUB = { app: 'pangalactic-hub' };
 const NODE = { app: 'pangalactic-node' };
 const ETCD = { app: 'etcd' };
 const PROMETHEUS = { app: 'prometheus' };
+/** As the chart labels it. */
+const GRAFANA = { 'app.kubernetes.io/name': 'grafana' };
 const DOWNLOAD = { app: 'pangalactic-model-download' };
 /** A client, the internet, a machine of the cluster. */
 const OUTSIDE = undefined;
@@ -30,6 +32,9 @@ const NEEDED: Case[] = [
   [PROMETHEUS, HUB, 7101],
   [PROMETHEUS, NODE, 7201],
   [PROMETHEUS, ETCD, 2381],
+  [GRAFANA, PROMETHEUS, 9090],
+  // The API server, which lists the pods.
+  [PROMETHEUS, OUTSIDE, 443],
 ];
 const FORBIDDEN: Case[] = [
   [GATEWAY, ETCD, 2379],
@@ -41,6 +46,7 @@ const FORBIDDEN: Case[] = [
   [OUTSIDE, NODE, 7200],
   [PROMETHEUS, NODE, 7200],
   [OUTSIDE, HUB, 7101],
+  [OUTSIDE, PROMETHEUS, 9090],
   [NODE, GATEWAY, 8080],
   [GATEWAY, OUTSIDE, 443],
   [NODE, OUTSIDE, 443],
@@ -52,11 +58,12 @@ const sets: [string, () => ReturnType<typeof readManifests>][] = [
 ];
 if (hasKubectl) sets.push(['production', () => kustomize('k8s/overlays/production')]);
 
-describe.each(sets)('network policies of %s', (name, read) => {
+describe.each(sets)('network policies of %s', (set, read) => {
   const manifests = read();
   const policies = manifests.filter(({ kind }) => kind === 'NetworkPolicy') as V1NetworkPolicy[];
   const allowed = (...[from, to, port]: Case) => allows(policies, { from, to, port });
-  const text = ([from, to, port]: Case) => `${from?.app ?? 'outside'} to ${to?.app ?? 'outside'}:${port}`;
+  const name = (pod: Labels | undefined) => (pod ? Object.values(pod)[0] : 'outside');
+  const text = ([from, to, port]: Case) => `${name(from)} to ${name(to)}:${port}`;
 
   it('select every workload', () => {
     const selected = policies.map(({ spec }) => spec?.podSelector?.matchLabels?.app);
@@ -78,7 +85,7 @@ describe.each(sets)('network policies of %s', (name, read) => {
   });
 
   it("decide who commands the hub: everybody in the guide's cluster, its own pods in production", () => {
-    const guide = name !== 'production';
+    const guide = set !== 'production';
     expect(allowed(OUTSIDE, HUB, 7100)).toBe(guide);
     expect(allowed(DOWNLOAD, HUB, 7100)).toBe(false);
     if (guide) expect(allowed(DOWNLOAD, OUTSIDE, 443)).toBe(true);
