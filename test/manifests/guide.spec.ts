@@ -107,9 +107,47 @@ describe('docs/deployment.md', () => {
     }
   });
 
-  it('has a gateway service as it is printed', () => {
-    const { spec } = find(readManifestsOf('gateway/deployment.yaml'), 'Service', 'pangalactic-gateway');
-    expect(spec).toMatchObject({ type: 'LoadBalancer', ports: [{ port: 80 }] });
+  it('says of the gateway what its manifest says', () => {
+    const manifests = readManifestsOf('gateway/deployment.yaml');
+    const { spec } = find(manifests, 'Service', 'pangalactic-gateway');
+    expect(spec).toMatchObject({ type: 'LoadBalancer', ports: [{ port: 80, targetPort: 'http' }] });
+    expect(find(manifests, 'Deployment', 'pangalactic-gateway').spec).toMatchObject({
+      replicas: 2,
+      strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0 } },
+    });
+    expect(manifests.find(({ kind }) => kind === 'HorizontalPodAutoscaler')).toMatchObject({
+      spec: {
+        minReplicas: 2,
+        maxReplicas: 10,
+        metrics: [{ resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization: 70 } } }],
+      },
+    });
+  });
+
+  it('says of nodes and etcd what their manifests say', () => {
+    const { template, updateStrategy } = find(
+      readManifestsOf('node/daemonset.yaml'),
+      'DaemonSet',
+      'pangalactic-node',
+    ).spec!;
+    expect(updateStrategy?.rollingUpdate).toEqual({ maxUnavailable: 1, maxSurge: 0 });
+    expect(template.spec).toMatchObject({
+      terminationGracePeriodSeconds: 120,
+      nodeSelector: { 'pangalactic.io/gpu': 'true' },
+      containers: [{ name: 'node' }],
+    });
+    expect(template.spec?.volumes).toContainEqual(
+      expect.objectContaining({ hostPath: { path: '/data/models', type: 'DirectoryOrCreate' } }),
+    );
+
+    const etcd = readManifestsOf('etcd/statefulset.yaml');
+    const { replicas } = find(etcd, 'StatefulSet', 'etcd').spec!;
+    const { maxUnavailable } = (
+      etcd.find(({ kind }) => kind === 'PodDisruptionBudget') as unknown as { spec: { maxUnavailable: number } }
+    ).spec;
+    const quorum = Math.floor(replicas! / 2) + 1;
+    expect(replicas).toBe(3);
+    expect(replicas! - maxUnavailable).toBeGreaterThanOrEqual(quorum);
   });
 
   it('asks the command line for what it has', () => {
