@@ -39,7 +39,7 @@ function open(endpoints: readonly string[] = cluster.endpoints, leaseTtlMs = TTL
 
 async function openLinked(): Promise<{ repository: StateRepository; link: EtcdLink }> {
   const link = await cluster.link();
-  closers.push(() => link.proxies.forEach((proxy) => proxy.heal()));
+  closers.push(() => link.proxies.forEach((proxy) => proxy.restore()));
   return { repository: open(link.endpoints), link };
 }
 
@@ -166,7 +166,7 @@ describe('a commit whose answer is lost', () => {
   it('is unknown, and what is read after that is final', async () => {
     const link = await cluster.link();
     const [proxy] = link.proxies;
-    closers.push(() => proxy!.heal());
+    closers.push(() => proxy!.restore());
     const repository = open(link.endpoints.slice(0, 1));
     await put(repository, 'a', 'before');
     const metaRevision = async () => {
@@ -174,11 +174,11 @@ describe('a commit whose answer is lost', () => {
       return (JSON.parse(output) as { kvs: { mod_revision: number }[] }).kvs[0]!.mod_revision;
     };
     const before = await metaRevision();
-    proxy!.stall('answers');
+    proxy!.stall('backward');
     await expect(put(repository, 'a', 'after')).rejects.toMatchObject({ code: 'state_outcome_unknown' });
     // It has arrived.
     expect((await open().get('a'))?.value).toBe('after');
-    proxy!.heal();
+    proxy!.restore();
     const entry = await until(() => repository.get('a'), { timeoutMs: 10_000, message: 'an answer' });
     expect(entry.value).toBe('after');
     // What every write depends on has moved: nothing sent before can be applied any more.
@@ -203,7 +203,7 @@ describe('a commit whose answer is lost', () => {
     const found = await until(() => repository.get('a'), { timeoutMs: 15_000, message: 'an answer' });
     expect([attempts.at(-2) ?? 'early 29', attempts.at(-1)]).toContain(found.value);
     await until(() => put(repository, 'a', 'later'), { timeoutMs: 15_000, message: 'a commit' });
-    proxy!.heal();
+    proxy!.restore();
     // Through the same member, after what it had to catch up on.
     const behind = open([link.endpoints[0]!]);
     await until(() => put(behind, 'b', '1'), { timeoutMs: 15_000, message: 'a commit' });
@@ -243,7 +243,7 @@ describe('the lead', () => {
     expect(ledAt - cutAt).toBeLessThan(TTL_MS + TAKE_OVER_MS);
     expect(second.term).toBeGreaterThan(first.term);
     expect(first.lost.reason).toMatchObject({ code: 'stale_term' });
-    for (const proxy of link.proxies) proxy.heal();
+    for (const proxy of link.proxies) proxy.restore();
     const command = { puts: [{ key: 'a', value: 'stale' }], guards: [{ term: first.term }] };
     const result = await until(() => repository.commit(command), { timeoutMs: 10_000, message: 'an answer' });
     expect(result).toEqual({ outcome: 'conflict' });
@@ -276,7 +276,7 @@ describe('the lead', () => {
     for (const proxy of link.proxies) proxy.cut();
     const leading = repository.lead();
     await expect(repository.get('a')).rejects.toMatchObject({ code: 'state_unavailable' });
-    for (const proxy of link.proxies) proxy.heal();
+    for (const proxy of link.proxies) proxy.restore();
     expect((await leading).term).toBe(1);
   });
 });
@@ -361,7 +361,7 @@ describe('a watch', () => {
     const writer = open();
     await put(writer, 'count', '2');
     await expect.poll(() => watch.counts, WAIT).toEqual([2]);
-    for (const proxy of others) proxy.heal();
+    for (const proxy of others) proxy.restore();
     const [member] = cluster.members;
     member!.freeze();
     try {

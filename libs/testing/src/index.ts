@@ -3,7 +3,6 @@ export * from './cluster/local-cluster';
 export * from './cluster/test-cluster';
 export * from './etcd/etcd-cluster';
 export { EtcdMember, type TlsFiles } from './etcd/etcd-member';
-export * from './fault-proxy';
 export * from './free-port';
 export * from './gguf/encode-tensor';
 export * from './gguf/f32-copy';

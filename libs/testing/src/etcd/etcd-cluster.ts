@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { FaultProxy } from '../fault-proxy';
 import { freePort } from '../free-port';
+import { FaultProxy } from '../network/fault-proxy';
 import { until } from '../until';
 import { EtcdMember, loopbackUrl, requireEtcd, type TlsFiles } from './etcd-member';
 
@@ -46,13 +46,13 @@ export class EtcdCluster {
   }
 
   get endpoints(): string[] {
-    return this.members.map(({ clientPort }) => loopbackUrl(clientPort, this.tls && 'https'));
+    return this.members.map(({ endpoint }) => endpoint);
   }
 
   async link(): Promise<EtcdLink> {
-    const proxies = await Promise.all(this.members.map(({ clientPort }) => FaultProxy.start(clientPort)));
+    const proxies = await Promise.all(this.members.map(({ clientAddress }) => FaultProxy.to(clientAddress)));
     this.proxies.push(...proxies);
-    return { proxies, endpoints: proxies.map(({ port }) => loopbackUrl(port)) };
+    return { proxies, endpoints: proxies.map(({ address }) => `http://${address}`) };
   }
 
   /** All members answer and agree. */
@@ -85,7 +85,7 @@ export class EtcdCluster {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.proxies.map((proxy) => proxy.close()));
+    for (const proxy of this.proxies) proxy.close();
     await Promise.all(this.members.map((member) => member.kill()));
     await rm(this.folder, { recursive: true, force: true });
   }

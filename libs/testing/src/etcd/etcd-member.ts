@@ -32,8 +32,12 @@ export class EtcdMember {
     return this.spec.name;
   }
 
-  get clientPort(): number {
-    return this.spec.clientPort;
+  get clientAddress(): string {
+    return `127.0.0.1:${this.spec.clientPort}`;
+  }
+
+  get endpoint(): string {
+    return `${this.spec.tls ? 'https' : 'http'}://${this.clientAddress}`;
   }
 
   get logPath(): string {
@@ -42,8 +46,8 @@ export class EtcdMember {
 
   /** For the first time, or again with the data it had. */
   start(): void {
-    const { name, folder, clientPort, peerPort, initialCluster, tls } = this.spec;
-    const [client, peer] = [loopbackUrl(clientPort, tls && 'https'), loopbackUrl(peerPort)];
+    const { name, folder, peerPort, initialCluster, tls } = this.spec;
+    const [client, peer] = [this.endpoint, loopbackUrl(peerPort)];
     const settings = {
       name,
       'data-dir': join(folder, name),
@@ -86,8 +90,8 @@ export class EtcdMember {
   }
 }
 
-export function loopbackUrl(port: number, protocol: 'http' | 'https' = 'http'): string {
-  return `${protocol}://127.0.0.1:${port}`;
+export function loopbackUrl(port: number): string {
+  return `http://127.0.0.1:${port}`;
 }
 
 /** @throws Error that says how to install it */

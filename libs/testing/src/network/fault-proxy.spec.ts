@@ -1,5 +1,8 @@
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { until } from '../until';
 import { FaultProxy } from './fault-proxy';
@@ -115,6 +118,18 @@ describe('FaultProxy', () => {
     expect(near.text).toBe('a sign');
   });
 
+  it('holds back what comes on a connection that is opened while it stalls', async () => {
+    const { near: before } = await open();
+    proxy.stall();
+    const { near, far } = await connection();
+    near.socket.write('held');
+    await eventually(() => near.socket.bytesWritten === 4, 'the bytes to leave');
+    far.socket.write('held, too');
+    proxy.restore();
+    await eventually(() => far.text === 'held' && near.text === 'held, too', 'what was held back');
+    expect(before.isOver).toBe(false);
+  });
+
   it('ends all connections at once and takes no more', async () => {
     const { near, far } = await open({ delayMs: 1_000 });
     near.socket.write('under way');
@@ -133,6 +148,37 @@ describe('FaultProxy', () => {
     const next = await connection();
     next.near.socket.write('again');
     await eventually(() => next.far.text === 'again', 'bytes on a new connection');
+  });
+
+  it('ends connections when it is cut, and new ones until it is restored', async () => {
+    const { near, far } = await open();
+    proxy.cut();
+    await eventually(() => near.isOver && far.isOver, 'the end of both connections');
+    const refused = new End(connect(Number(proxy.address.split(':')[1])));
+    clients.push(refused.socket);
+    await eventually(() => refused.isOver, 'the end of the connection');
+    proxy.restore();
+    const next = await connection();
+    next.near.socket.write('again');
+    await eventually(() => next.far.text === 'again', 'bytes on a new connection');
+  });
+
+  it('leads from one Unix socket to another', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'pangalactic-proxy-'));
+    const echo = createServer((socket) => socket.pipe(socket));
+    try {
+      await once(echo.listen(join(folder, 'echo')), 'listening');
+      proxy = await FaultProxy.to(join(folder, 'echo'), {}, join(folder, 'proxy'));
+      expect(proxy.address).toBe(join(folder, 'proxy'));
+      const near = new End(connect(proxy.address));
+      clients.push(near.socket);
+      near.socket.end('echo');
+      await eventually(() => near.ended, 'the end of the echo');
+      expect(near.text).toBe('echo');
+    } finally {
+      echo.close();
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 
   it('ends a connection whose target is not there', async () => {

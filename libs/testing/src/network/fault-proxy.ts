@@ -6,16 +6,17 @@ import { LinkDirection, Pump, type LinkConditions } from './link-direction';
 export type Direction = 'forward' | 'backward';
 
 /**
- * Another way to a TCP address, over a link that can be slow, stall or break. All connections share the link, each direction
- * has a capacity of its own.
+ * Another way to a server, over a link that can be slow, stall or break. All connections share the link, each direction has a
+ * capacity of its own. An address is host:port, or the absolute path of a Unix socket.
  */
 export class FaultProxy {
   private readonly sockets = new Set<Socket>();
   private readonly directions: Readonly<Record<Direction, LinkDirection>>;
   private readonly server: Server;
+  private isCut = false;
 
   private constructor(
-    private readonly target: URL,
+    private readonly target: string,
     conditions: LinkConditions,
   ) {
     this.directions = { forward: new LinkDirection(conditions), backward: new LinkDirection(conditions) };
@@ -23,15 +24,16 @@ export class FaultProxy {
     this.server = createServer({ allowHalfOpen: true }, (near) => this.join(near));
   }
 
-  /** @param target host:port */
-  static async to(target: string, conditions: LinkConditions = {}): Promise<FaultProxy> {
-    const proxy = new FaultProxy(new URL(`tcp://${target}`), conditions);
-    await once(proxy.server.listen(0, '127.0.0.1'), 'listening');
+  /** @param at the proxy's own address; by default a free port */
+  static async to(target: string, conditions: LinkConditions = {}, at = '127.0.0.1:0'): Promise<FaultProxy> {
+    const proxy = new FaultProxy(target, conditions);
+    await once(proxy.server.listen(socketAddress(at)), 'listening');
     return proxy;
   }
 
   get address(): string {
-    return `127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+    const address = this.server.address() as AddressInfo | string;
+    return typeof address === 'string' ? address : `127.0.0.1:${address.port}`;
   }
 
   /** For what comes from now on. */
@@ -44,14 +46,21 @@ export class FaultProxy {
     for (const direction of this.either(directions)) direction.stall();
   }
 
-  /** What was held back goes on. */
+  /** What was held back goes on, and connections may be opened. */
   restore(...directions: Direction[]): void {
+    this.isCut = false;
     for (const direction of this.either(directions)) direction.restore();
   }
 
   /** All connections end at once and nothing under way arrives; new ones get through. */
   disconnect(): void {
     for (const socket of this.sockets) socket.destroy();
+  }
+
+  /** All connections end at once, and each new one, until the link is restored. */
+  cut(): void {
+    this.isCut = true;
+    this.disconnect();
   }
 
   /** As when a process dies: all connections end at once, and nobody gets through any more. */
@@ -67,7 +76,11 @@ export class FaultProxy {
   }
 
   private join(near: Socket): void {
-    const far = connect({ host: this.target.hostname, port: Number(this.target.port), allowHalfOpen: true });
+    if (this.isCut) {
+      near.destroy();
+      return;
+    }
+    const far = connect({ ...socketAddress(this.target), allowHalfOpen: true });
     const pumps = [new Pump(near, far, this.directions.forward), new Pump(far, near, this.directions.backward)];
     const end = () => {
       for (const pump of pumps) pump.stop();
@@ -75,4 +88,10 @@ export class FaultProxy {
     };
     for (const socket of [near, far]) this.sockets.add(socket.setNoDelay().on('error', end).on('close', end));
   }
+}
+
+function socketAddress(address: string): { path: string } | { host: string; port: number } {
+  if (address.startsWith('/')) return { path: address };
+  const { hostname, port } = new URL(`tcp://${address}`);
+  return { host: hostname, port: Number(port) };
 }
