@@ -9,8 +9,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 const TTL_MS = 3_000;
 /** What a hub fail-over may take on top of the TTL. */
 const TAKE_OVER_MS = 5_000;
+/** By its default settings, a leader notices within two election timeouts that it has lost its majority. */
+const ETCD_ELECTION_MS = 2_000;
 const WAIT = { timeout: 20_000, interval: 20 };
 const MAYBE = ['state_unavailable', 'state_outcome_unknown'];
+const UNANSWERED = { code: expect.stringMatching(MAYBE.join('|')) as string };
 
 let cluster: EtcdCluster;
 let prefix: string;
@@ -159,6 +162,91 @@ describe('members that die', () => {
     await cluster.untilHealthy();
     await until(() => put(repository, 'count', '7'), { timeoutMs: 5_000, message: 'commits again' });
     await expect.poll(() => watch.counts.at(-1), WAIT).toBe(7);
+  });
+});
+
+describe('members that cannot reach each other', () => {
+  afterEach(async () => {
+    cluster.reunite();
+    await cluster.untilHealthy();
+  });
+
+  it('a hub at the leader that both others lost stops leading in time, and nothing of it overtakes the majority', async () => {
+    const alone = await cluster.leader();
+    const others = cluster.members.filter((member) => member !== alone).map(({ endpoint }) => endpoint);
+    const minority = open([alone.endpoint]);
+    const majority = open(others);
+    const writeIn = ({ term }: { term: number }, value: string) => ({
+      puts: [{ key: 'a', value }],
+      guards: [{ term }],
+    });
+    const first = await minority.lead();
+    expect(await minority.commit(writeIn(first, 'first'))).toMatchObject({ outcome: 'applied' });
+    const { modRevision } = (await minority.get('a'))!;
+
+    const next = majority.lead();
+    const lostAt = once(first.lost, 'abort').then(() => performance.now());
+    cluster.isolate(alone);
+    const cutAt = performance.now();
+    // Nothing of it can be known, and nothing old is passed off as new.
+    await expect(minority.commit(writeIn(first, 'stale'))).rejects.toMatchObject({ code: 'state_outcome_unknown' });
+    await expect(minority.get('a')).rejects.toMatchObject(UNANSWERED);
+
+    const second = await next;
+    const ledAt = performance.now();
+    expect(await lostAt).toBeLessThan(ledAt);
+    expect(ledAt - cutAt).toBeLessThan(ETCD_ELECTION_MS + TTL_MS + TAKE_OVER_MS);
+    expect(second.term).toBeGreaterThan(first.term);
+    expect(await majority.commit(writeIn(second, 'second'))).toMatchObject({ outcome: 'applied' });
+    // etcd's old leader acknowledges keep-alives until it notices that it is alone.
+    expect((await lostAt) - cutAt).toBeLessThan(ETCD_ELECTION_MS + TTL_MS + 200);
+    expect(first.lost.reason).toMatchObject({ code: 'stale_term' });
+
+    cluster.reunite();
+    const entry = await until(() => minority.get('a'), { timeoutMs: 15_000, message: 'an answer' });
+    expect(entry.value).toBe('second');
+    const again = await until(() => minority.commit(writeIn(first, 'stale')), {
+      timeoutMs: 15_000,
+      message: 'an answer',
+    });
+    expect(again).toEqual({ outcome: 'conflict' });
+    // What the leader had taken and nobody else had is gone.
+    await put(majority, 'a', 'last');
+    const values: (string | undefined)[] = [];
+    for await (const { changes } of minority.watch('', modRevision)) {
+      values.push(...changes.filter(({ key }) => key === 'a').map(({ value }) => value));
+      if (values.at(-1) === 'last') break;
+    }
+    expect(values).toEqual(['first', 'second', 'last']);
+  });
+
+  it('a follower that both others lost takes nobody with it, and tells nothing old', async () => {
+    const leader = await cluster.leader();
+    const alone = cluster.members.find((member) => member !== leader)!;
+    const repository = open();
+    const { lost } = await open(cluster.endpoints, 10_000).lead();
+    const behind = open([alone.endpoint]);
+    await put(behind, 'count', '0');
+    const { revision } = await behind.list('');
+    const watch = watchCounts(behind, revision + 1);
+    const counting = startCounting(repository);
+    await counting.more(5);
+
+    cluster.isolate(alone);
+    await counting.more(20);
+    await expect(behind.get('count')).rejects.toMatchObject(UNANSWERED);
+    await expect(put(behind, 'b', '1')).rejects.toMatchObject(UNANSWERED);
+    expect(lost.aborted).toBe(false);
+
+    cluster.reunite();
+    await counting.more(5);
+    const { longestPauseMs } = await counting.stop();
+    expect(longestPauseMs).toBeLessThan(8_000);
+    await until(() => put(behind, 'b', '2'), { timeoutMs: 15_000, message: 'a commit' });
+    expect((await behind.get('count'))?.value).toBe(String(counting.count));
+    await expect.poll(() => watch.counts.at(-1), WAIT).toBe(counting.count);
+    expect(withoutRepeats(watch.counts)).toEqual(upTo(counting.count));
+    expect(lost.aborted).toBe(false);
   });
 });
 

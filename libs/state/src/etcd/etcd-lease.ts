@@ -7,7 +7,8 @@ const RETRY_MS = 200;
 
 /**
  * A lease that is kept alive. It counts as lost one TTL after the last keep-alive that was acknowledged had been *sent*:
- * etcd, which counts from when it received it, gives the lead to somebody else later than that.
+ * etcd, which counts from when it received it, gives the lead to somebody else later than that. One of its leaders that has lost
+ * its majority acknowledges some more until it notices; its successor lets leases live on for as long (etcd pull request 4778).
  */
 export class EtcdLease {
   private readonly losing = new AbortController();

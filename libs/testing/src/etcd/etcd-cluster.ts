@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { freePort } from '../free-port';
 import { FaultProxy } from '../network/fault-proxy';
 import { until } from '../until';
-import { EtcdMember, loopbackUrl, requireEtcd, type TlsFiles } from './etcd-member';
+import { EtcdMember, peerSocket, requireEtcd, type TlsFiles } from './etcd-member';
 
 const START_TIMEOUT_MS = 30_000;
 const ETCDCTL_TIMEOUT_MS = 10_000;
@@ -17,12 +17,19 @@ export interface EtcdLink {
   readonly proxies: readonly FaultProxy[];
 }
 
+/** A member's own way to another. */
+interface PeerLink {
+  readonly ends: readonly [from: string, to: string];
+  readonly proxy: FaultProxy;
+}
+
 /** etcd members on the loopback interface, with their data in a folder for temporary files. */
 export class EtcdCluster {
   private readonly proxies: FaultProxy[] = [];
 
   private constructor(
     readonly members: readonly EtcdMember[],
+    private readonly peerLinks: readonly PeerLink[],
     private readonly folder: string,
     private readonly tls: TlsFiles | undefined,
   ) {}
@@ -30,16 +37,20 @@ export class EtcdCluster {
   static async start(size = 3, tls?: TlsFiles): Promise<EtcdCluster> {
     requireEtcd();
     const folder = await mkdtemp(join(tmpdir(), 'pangalactic-etcd-'));
-    const ports = [];
-    for (let index = 0; index < size; index++) {
-      ports.push({ name: `etcd-${index}`, clientPort: await freePort(), peerPort: await freePort() });
+    const names = Array.from({ length: size }, (_, index) => `etcd-${index}`);
+    const members: EtcdMember[] = [];
+    const peerLinks: PeerLink[] = [];
+    for (const name of names) {
+      const own = join(folder, name);
+      await mkdir(own);
+      const spec = { name, folder: own, clientPort: await freePort(), cluster: names };
+      members.push(new EtcdMember({ ...spec, ...(tls && { tls }) }));
+      for (const peer of names.filter((other) => other !== name)) {
+        const proxy = await FaultProxy.to(peerSocket(join(folder, peer), peer), {}, peerSocket(own, peer));
+        peerLinks.push({ ends: [name, peer], proxy });
+      }
     }
-    const initialCluster = ports.map(({ name, peerPort }) => `${name}=${loopbackUrl(peerPort)}`).join();
-    const cluster = new EtcdCluster(
-      ports.map((member) => new EtcdMember({ ...member, folder, initialCluster, ...(tls && { tls }) })),
-      folder,
-      tls,
-    );
+    const cluster = new EtcdCluster(members, peerLinks, folder, tls);
     for (const member of cluster.members) member.start();
     await cluster.untilHealthy();
     return cluster;
@@ -53,6 +64,16 @@ export class EtcdCluster {
     const proxies = await Promise.all(this.members.map(({ clientAddress }) => FaultProxy.to(clientAddress)));
     this.proxies.push(...proxies);
     return { proxies, endpoints: proxies.map(({ address }) => `http://${address}`) };
+  }
+
+  /** Nothing passes between the member and its peers, as when packets are lost; clients still reach it. */
+  isolate({ name }: EtcdMember): void {
+    for (const { ends, proxy } of this.peerLinks) if (ends.includes(name)) proxy.stall();
+  }
+
+  /** Members reach each other again. */
+  reunite(): void {
+    for (const { proxy } of this.peerLinks) proxy.restore();
   }
 
   /** All members answer and agree. */
@@ -85,8 +106,8 @@ export class EtcdCluster {
   }
 
   async stop(): Promise<void> {
-    for (const proxy of this.proxies) proxy.close();
     await Promise.all(this.members.map((member) => member.kill()));
+    for (const proxy of [...this.proxies, ...this.peerLinks.map(({ proxy }) => proxy)]) proxy.close();
     await rm(this.folder, { recursive: true, force: true });
   }
 }

@@ -6,11 +6,10 @@ import { join } from 'node:path';
 export interface EtcdMemberSpec {
   readonly name: string;
   readonly clientPort: number;
-  readonly peerPort: number;
-  /** Data and log. */
+  /** Its own: data, log, its peer socket, and a socket for its way to each peer. */
   readonly folder: string;
-  /** `name=peer URL` of all members. */
-  readonly initialCluster: string;
+  /** Names of all members. */
+  readonly cluster: readonly string[];
   /** Clients must present a certificate of the same CA. */
   readonly tls?: TlsFiles;
 }
@@ -22,7 +21,10 @@ export interface TlsFiles {
   readonly key: string;
 }
 
-/** One member of an etcd cluster as a real process. */
+/**
+ * One member of an etcd cluster as a real process. Members reach each other over Unix sockets, whose names etcd resolves in
+ * its working directory: so each has ways of its own to the others.
+ */
 export class EtcdMember {
   private process: ChildProcess | undefined;
 
@@ -41,21 +43,21 @@ export class EtcdMember {
   }
 
   get logPath(): string {
-    return join(this.spec.folder, `${this.name}.log`);
+    return join(this.spec.folder, 'log');
   }
 
   /** For the first time, or again with the data it had. */
   start(): void {
-    const { name, folder, peerPort, initialCluster, tls } = this.spec;
-    const [client, peer] = [this.endpoint, loopbackUrl(peerPort)];
+    const { name, folder, cluster, tls } = this.spec;
+    const client = this.endpoint;
     const settings = {
       name,
-      'data-dir': join(folder, name),
+      'data-dir': join(folder, 'data'),
       'listen-client-urls': client,
       'advertise-client-urls': client,
-      'listen-peer-urls': peer,
-      'initial-advertise-peer-urls': peer,
-      'initial-cluster': initialCluster,
+      'listen-peer-urls': peerUrl(name),
+      'initial-advertise-peer-urls': peerUrl(name),
+      'initial-cluster': cluster.map((member) => `${member}=${peerUrl(member)}`).join(),
       'initial-cluster-state': 'new',
       logger: 'zap',
       'log-level': 'warn',
@@ -69,7 +71,10 @@ export class EtcdMember {
     const log = openSync(this.logPath, 'a');
     const etcd = ['etcd', ...Object.entries(settings).map(([flag, value]) => `--${flag}=${value}`)];
     // A test process that is killed takes its members with it.
-    this.process = spawn('setpriv', ['--pdeathsig', 'KILL', ...etcd], { stdio: ['ignore', log, log] });
+    this.process = spawn('setpriv', ['--pdeathsig', 'KILL', ...etcd], {
+      cwd: folder,
+      stdio: ['ignore', log, log],
+    });
     closeSync(log);
   }
 
@@ -90,8 +95,18 @@ export class EtcdMember {
   }
 }
 
-export function loopbackUrl(port: number): string {
-  return `http://127.0.0.1:${port}`;
+/** etcd insists on a port, and takes both for the name of the file. */
+function peerHost(name: string): string {
+  return `${name}:0`;
+}
+
+/** In a member's own folder where it listens, in a peer's folder the way from there to the member. */
+export function peerSocket(folder: string, name: string): string {
+  return join(folder, peerHost(name));
+}
+
+function peerUrl(name: string): string {
+  return `unix://${peerHost(name)}`;
 }
 
 /** @throws Error that says how to install it */
