@@ -24,3 +24,11 @@ export class Backoff {
     this.attempts = 0;
   }
 }
+
+/**
+ * Between a node's attempts to reach its hub. A hub that restarts waits for its nodes for one heartbeat timeout, which is
+ * three intervals: each has made an attempt by then, and not all at once.
+ */
+export function reconnectBackoff(heartbeatIntervalMs: number, random: () => number): Backoff {
+  return new Backoff({ initialMs: 200, maxMs: Math.min(5_000, heartbeatIntervalMs), random });
+}

@@ -16,10 +16,10 @@ import { DrainCoordinator } from '@pangalactic/lifecycle';
 import {
   ACTIVATION_FORMATS,
   advertisedAddress,
-  Backoff,
   connectHub,
   type Duplex,
   type HubClient,
+  reconnectBackoff,
 } from '@pangalactic/transport';
 import { NodeMetrics } from '../metrics/node-metrics';
 import { ModelInventory } from '../models/model-inventory.service';
@@ -44,7 +44,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
   private readonly fence = new ClusterFence();
   /** No session begins any more. */
   private readonly leaving = new AbortController();
-  private backoff = reconnectBackoff(Infinity);
+  private backoff = reconnectBackoff(Infinity, Math.random);
   private readonly hub: HubClient;
   /** The hub that the configured one, a standby, has named as the leader. */
   private leader: HubClient | undefined;
@@ -119,7 +119,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
       if (reset) await this.pipelines.unloadAll('the node joined another cluster');
       this.hasRegistered = true;
       this.metrics.hubConnected(true);
-      this.backoff = reconnectBackoff(registered.heartbeatIntervalMs);
+      this.backoff = reconnectBackoff(registered.heartbeatIntervalMs, Math.random);
       this.logger.log({ event: 'registered', nodeId: this.identity.id, hub: hub.address, term: registered.term });
       await this.serve(session, registered.heartbeatIntervalMs);
     } finally {
@@ -209,9 +209,4 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
       this.logger.log({ event: 'node_id_changed', nodeId: this.identity.id });
     }
   }
-}
-
-/** A hub that restarts waits for its nodes for one heartbeat timeout, which is three intervals. */
-function reconnectBackoff(heartbeatIntervalMs: number): Backoff {
-  return new Backoff({ initialMs: 200, maxMs: Math.min(5_000, heartbeatIntervalMs), random: Math.random });
 }
