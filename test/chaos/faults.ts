@@ -8,8 +8,8 @@ export type Role = (typeof ROLES)[number];
 export type Fault =
   /** SIGKILL. Restarted at once, or only when every answer is there: until then the spare node has to do. */
   | { readonly kind: 'kill'; readonly restart: 'at once' | 'afterwards' }
-  /** SIGSTOP, and SIGCONT after a while. */
-  | { readonly kind: 'freeze'; readonly forMs: number }
+  /** SIGSTOP, and SIGCONT after a while, or only when every answer is there. */
+  | { readonly kind: 'freeze'; readonly forMs: number | 'until answered' }
   /** Packets to or from the node are lost for a while; its connections stay open. */
   | { readonly kind: 'stall'; readonly directions: readonly Direction[]; readonly forMs: number }
   /** Its connections are reset, and may be opened again. */
@@ -59,7 +59,7 @@ export async function inflict(
     case 'freeze': {
       const process = cluster.process(node);
       process.kill('SIGSTOP');
-      await delay(fault.forMs);
+      await (fault.forMs === 'until answered' ? answered : delay(fault.forMs));
       process.kill('SIGCONT');
       break;
     }

@@ -38,11 +38,12 @@ export class TestCluster extends LocalCluster {
     super(layout);
   }
 
-  /** Sum over the label sets of one metric. */
+  /** Sum over the label sets of one metric, 0 before there is any. */
   async metric(name: string, metric: string): Promise<number> {
     const response = await fetch(this.url(name, '/metrics'), { signal: AbortSignal.timeout(HTTP_TIMEOUT_MS) });
-    const samples = (await response.text()).split('\n').filter((line) => /^[a-z_]+/.exec(line)?.[0] === metric);
-    if (samples.length === 0) throw new Error(`${name} has no metric ${metric}`);
+    const lines = (await response.text()).split('\n');
+    if (!lines.some((line) => line.startsWith(`# TYPE ${metric} `))) throw new Error(`${name} has no metric ${metric}`);
+    const samples = lines.filter((line) => /^[a-z_]+/.exec(line)?.[0] === metric);
     return samples.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
   }
 
