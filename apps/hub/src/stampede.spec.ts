@@ -6,7 +6,7 @@ import {
   type ShardStatus,
 } from '@pangalactic/contracts';
 import { seededRandom, until } from '@pangalactic/testing';
-import { connectHub, type HubClient, reconnectBackoff } from '@pangalactic/transport';
+import { type Backoff, connectHub, type HubClient, reconnectBackoff } from '@pangalactic/transport';
 import { afterEach, expect, it } from 'vitest';
 import {
   closeAll,
@@ -28,7 +28,7 @@ class ReturningNode {
   private readonly leaving = new AbortController();
   private readonly shards = new Map<string, ShardStatus>();
   private authority = { clusterId: '', term: 0 };
-  private backoff = reconnectBackoff(Infinity, this.random);
+  private backoff: Backoff;
 
   constructor(
     hubAddress: string,
@@ -36,6 +36,7 @@ class ReturningNode {
     private readonly random: () => number,
   ) {
     this.client = connectHub(hubAddress, { clusterToken: undefined });
+    this.backoff = reconnectBackoff(Infinity, random);
     void this.keepRegistered();
   }
 
