@@ -2,6 +2,7 @@ import { ShardState, type Inventory, type ShardStatus } from '@pangalactic/contr
 import type { Beat, ClusterEvent, Observation } from './cluster-event';
 import {
   configuredDeployment,
+  DEFAULT_DRAIN_MS,
   newDeployment,
   withEntry,
   withoutEntry,
@@ -16,8 +17,8 @@ import { forget } from './fault-memory';
 import { withMeasurements } from './measurements';
 import { settlePipelines } from './pipeline-lifecycle';
 
-/** A node that leaves has gone after this long: Kubernetes gives it 120 s to finish. */
-export const LEAVE_LIMIT_MS = 120_000;
+/** A node that leaves has gone this long after its drain timeout: it frees its memory meanwhile. */
+export const LEAVE_GRACE_MS = 10_000;
 /** A FAILED node without a pipeline is forgotten after this long, unless an operator has drained it. */
 export const FORGET_NODE_MS = 24 * 3_600_000;
 
@@ -215,7 +216,7 @@ function tick(at: Milliseconds, beats: readonly Beat[], state: ClusterState): Cl
   }
   for (const node of nodes.values()) {
     const silence = at - node.lastSeenAt;
-    const patience = node.state === 'LEAVING' ? LEAVE_LIMIT_MS : state.heartbeatTimeoutMs;
+    const patience = node.state === 'LEAVING' ? leavingFor(node) : state.heartbeatTimeoutMs;
     if (node.state !== 'FAILED' && silence > patience) {
       nodes.set(node.id, failed(node));
     } else if (node.state === 'FAILED' && silence > FORGET_NODE_MS && !node.drained) {
@@ -223,6 +224,10 @@ function tick(at: Milliseconds, beats: readonly Beat[], state: ClusterState): Cl
     }
   }
   return { ...state, nodes, tickedAt: at, faults: forget(state.faults, at) };
+}
+
+function leavingFor({ drainTimeoutMs = DEFAULT_DRAIN_MS }: ClusterNode): Milliseconds {
+  return drainTimeoutMs + LEAVE_GRACE_MS;
 }
 
 function failed(node: ClusterNode): ClusterNode {

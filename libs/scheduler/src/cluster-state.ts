@@ -31,7 +31,12 @@ export interface NodeIdentity {
   readonly version: string;
   /** The least precise in which it lets hidden states travel; absent: f32. */
   readonly activationFormat?: ActivationFormat | undefined;
+  /** What it gives running sequences to finish; absent: DEFAULT_DRAIN_MS. */
+  readonly drainTimeoutMs?: Milliseconds | undefined;
 }
+
+/** Of NODE_DRAIN_TIMEOUT_S. */
+export const DEFAULT_DRAIN_MS: Milliseconds = 110_000;
 
 /** What outlives the hub of a node. */
 export interface StoredNode extends NodeIdentity {

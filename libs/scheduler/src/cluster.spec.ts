@@ -212,6 +212,22 @@ describe('a node that leaves', () => {
     expect(cluster.node('b').shards.size).toBe(0);
   });
 
+  it('is waited for as long as it says itself, and so is a pipeline with a node that says less', () => {
+    const cluster = new SimulatedCluster({ models: ['nano'], stages: 2 });
+    cluster.start('a', { drainTimeoutMs: 200_000 });
+    cluster.start('b', { drainTimeoutMs: 30_000 });
+    cluster.pass(20_000);
+    cluster.leave('a');
+    cluster.pass(30_000);
+    expect(cluster.pipelines).toEqual({ DRAINING: ['nano-1-1'] });
+    cluster.pass(5_000);
+    expect(cluster.pipelines).toEqual({});
+    cluster.pass(175_000);
+    expect(stateOf(cluster, 'a')).toBe('LEAVING');
+    cluster.pass(5_000);
+    expect(stateOf(cluster, 'a')).toBe('FAILED');
+  });
+
   it('does not keep a pipeline that has not begun to serve', () => {
     const cluster = clusterOf(2, 'a');
     cluster.node('a').running = false;

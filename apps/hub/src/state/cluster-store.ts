@@ -134,7 +134,7 @@ function storedDeployment(deployment: Deployment): StoredDeployment {
 }
 
 function storedPart(node: ClusterNode): StoredNode {
-  const { id, address, computeType, simulated, memoryBytes, version, activationFormat } = node;
+  const { id, address, computeType, simulated, memoryBytes, version, activationFormat, drainTimeoutMs } = node;
   const drained = node.drained || undefined;
-  return { id, address, computeType, simulated, memoryBytes, version, activationFormat, drained };
+  return { id, address, computeType, simulated, memoryBytes, version, activationFormat, drainTimeoutMs, drained };
 }

@@ -162,7 +162,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
   }
 
   private async registration(): Promise<Register> {
-    const { gpuComputeType, simulatedVramBytes, activationFormat } = this.config;
+    const { gpuComputeType, simulatedVramBytes, activationFormat, drainTimeoutMs } = this.config;
     const constrainedBytes = process.constrainedMemory();
     return {
       nodeId: this.identity.id,
@@ -176,6 +176,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
       clusterId: this.fence.clusterId,
       term: this.fence.term,
       activationFormat: ACTIVATION_FORMATS[activationFormat],
+      drainTimeoutMs,
     };
   }
 
