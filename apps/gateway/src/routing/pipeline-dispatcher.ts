@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { PangalacticError } from '@pangalactic/contracts';
 import { GatewayMetrics } from '../metrics/gateway-metrics';
 import { pickRoute } from './pick-route';
+import { PrefixMemory, type PromptPrefix } from './prefix-memory';
 import { RouteDirectory } from './route-directory';
 import type { PipelineRoute } from './route-table';
 
@@ -11,6 +12,8 @@ const MAX_WAITING = 1024;
 
 export interface RouteDemand {
   readonly modelId: string;
+  /** Of its prompt, from the shortest to the longest. */
+  readonly prefixes: readonly PromptPrefix[];
   /** Set once a sequence is bound to certain weights. */
   readonly fingerprint: string | undefined;
   /** Pipelines that failed this request: taken only when there is no other. */
@@ -31,6 +34,7 @@ export interface PipelineLease {
 @Injectable()
 export class PipelineDispatcher {
   private readonly outstanding = new Map<string, number>();
+  private readonly prefixMemory = new PrefixMemory();
   private waiting = 0;
 
   constructor(
@@ -47,7 +51,7 @@ export class PipelineDispatcher {
   async acquire(demand: RouteDemand, signal: AbortSignal): Promise<PipelineLease> {
     for (;;) {
       const route = this.choose(demand);
-      if (route) return this.lease(route);
+      if (route) return this.lease(route, demand.prefixes);
       await this.waitForTable(demand, signal);
     }
   }
@@ -64,7 +68,14 @@ export class PipelineDispatcher {
     return slots === 0 ? 0 : Math.min(1, outstanding / slots);
   }
 
-  private choose({ modelId, fingerprint, avoid, lost, resumedTokens = 0 }: RouteDemand): PipelineRoute | undefined {
+  private choose({
+    modelId,
+    prefixes,
+    fingerprint,
+    avoid,
+    lost,
+    resumedTokens = 0,
+  }: RouteDemand): PipelineRoute | undefined {
     const table = this.directory.current;
     if (table && !table.knows(modelId)) throw modelNotFound(modelId);
     const routes = (table?.routesOf(modelId) ?? []).filter(
@@ -75,11 +86,13 @@ export class PipelineDispatcher {
     );
     const untried = routes.filter((route) => !avoid.has(route.pipelineId));
     const outstanding = (pipelineId: string) => this.outstanding.get(pipelineId) ?? 0;
-    return pickRoute(untried.length > 0 ? untried : routes, outstanding, Math.random());
+    const cachedShare = this.prefixMemory.lookUp(prefixes);
+    return pickRoute(untried.length > 0 ? untried : routes, { outstanding, cachedShare }, Math.random());
   }
 
-  private lease(route: PipelineRoute): PipelineLease {
+  private lease(route: PipelineRoute, prefixes: readonly PromptPrefix[]): PipelineLease {
     const { pipelineId } = route;
+    this.prefixMemory.learn(prefixes, pipelineId);
     this.outstanding.set(pipelineId, (this.outstanding.get(pipelineId) ?? 0) + 1);
     const release = () => {
       const left = (this.outstanding.get(pipelineId) ?? 0) - 1;
