@@ -3,7 +3,11 @@ import { Command } from 'commander';
 import { addModelFileCommands } from './model/model-file-commands';
 
 const APPS = ['hub', 'node', 'gateway'] as const;
-const HUB_OPTION = ['--hub-addr <host:port>', "the hub's gRPC address", 'localhost:7100'] as const;
+const HUB_OPTION = [
+  '--hub-addr <host:port,...>',
+  "the hub's gRPC address; of several hubs, all of them",
+  'localhost:7100',
+] as const;
 
 interface HubFlags {
   readonly hubAddr: string;

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { totalmem } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
-import { formatAddress, NODE_CONFIG, type NodeConfig } from '@pangalactic/config';
+import { formatAddress, NODE_CONFIG, parseAddress, type NodeConfig } from '@pangalactic/config';
 import {
   type NodeSessionRequest,
   type NodeSessionResponse,
@@ -17,9 +17,11 @@ import {
   ACTIVATION_FORMATS,
   advertisedAddress,
   Backoff,
+  type ClientSettings,
   connectHub,
   type Duplex,
   type HubClient,
+  HubClients,
 } from '@pangalactic/transport';
 import { NodeMetrics } from '../metrics/node-metrics';
 import { ModelInventory } from '../models/model-inventory.service';
@@ -45,8 +47,8 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
   /** No session begins any more. */
   private readonly leaving = new AbortController();
   private backoff = reconnectBackoff(Infinity);
-  private readonly hub: HubClient;
-  /** The hub that the configured one, a standby, has named as the leader. */
+  private readonly hubs: HubClients;
+  /** The hub that a configured one, a standby, has named as the leader. */
   private leader: HubClient | undefined;
   private current: Session | undefined;
   private running: Promise<void> = Promise.resolve();
@@ -60,7 +62,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
     private readonly drain: DrainCoordinator,
     private readonly metrics: NodeMetrics,
   ) {
-    this.hub = this.connect(formatAddress(config.hubAddress));
+    this.hubs = new HubClients(config.hubAddresses.map(formatAddress), this.clientSettings);
   }
 
   /** At least once since the process started: what it serves needs no hub after that. */
@@ -88,7 +90,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
 
   private close(): void {
     this.leader?.close();
-    this.hub.close();
+    this.hubs.close();
   }
 
   private async keepRegistered(): Promise<void> {
@@ -109,7 +111,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
 
   /** One session, until it breaks. */
   private async session(): Promise<void> {
-    const hub = this.leader ?? this.hub;
+    const { hub } = this;
     const session = hub.nodeSession();
     this.current = session;
     try {
@@ -166,7 +168,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
     const constrainedBytes = process.constrainedMemory();
     return {
       nodeId: this.identity.id,
-      address: await advertisedAddress(this.config, this.config.hubAddress),
+      address: await advertisedAddress(this.config, parseAddress(this.hub.address)!),
       computeType: gpuComputeType,
       simulated: simulatedVramBytes > 0,
       memoryBytes: offeredMemory({ simulatedVramBytes, constrainedBytes, totalBytes: totalmem() }),
@@ -194,18 +196,23 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
 
   /** After every session that failed: a leader that is lost is asked for anew where it is configured. */
   private redirect(address: string | undefined): void {
+    // A configured hub that names no leader is of no use just now.
+    if (!this.leader && address === undefined) this.hubs.next();
     this.leader?.close();
-    this.leader = address === undefined ? undefined : this.connect(address);
+    this.leader = address === undefined ? undefined : connectHub(address, this.clientSettings);
   }
 
-  private connect(address: string): HubClient {
-    return connectHub(address, { clusterToken: this.config.clusterToken });
+  private get hub(): HubClient {
+    return this.leader ?? this.hubs.current;
+  }
+
+  private get clientSettings(): ClientSettings {
+    return { clusterToken: this.config.clusterToken };
   }
 
   private async explain(error: unknown): Promise<void> {
     const { code, message } = toPangalacticError(error);
-    const hub = (this.leader ?? this.hub).address;
-    this.logger.warn({ event: 'hub_session_lost', hub, code, reason: message });
+    this.logger.warn({ event: 'hub_session_lost', hub: this.hub.address, code, reason: message });
     if (code === 'node_id_taken' && !this.hasRegistered && (await this.identity.disambiguate())) {
       this.logger.log({ event: 'node_id_changed', nodeId: this.identity.id });
     }
