@@ -16,6 +16,8 @@ import type { DeploymentSpec } from './deployment-spec';
 import { forget } from './fault-memory';
 import { withMeasurements } from './measurements';
 import { settlePipelines } from './pipeline-lifecycle';
+import { assess } from './rebalance';
+import { noRebalancing } from './rebalancing';
 
 /** A node that leaves has gone this long after its drain timeout: it frees its memory meanwhile. */
 export const LEAVE_GRACE_MS = 10_000;
@@ -68,10 +70,7 @@ function change(event: ClusterEvent, state: ClusterState): ClusterState {
     case 'tick':
       return tick(event.at, event.beats, state);
     case 'create':
-      return withPipeline(
-        { ...state, pipelinesPlanned: state.pipelinesPlanned + 1 },
-        { spec: event.pipeline, state: 'PLANNED', since: event.at, reason: '' },
-      );
+      return create(event, state);
     case 'load':
       return requestLoad(event.pipelineId, event.at, state);
     case 'unload':
@@ -127,6 +126,15 @@ function setDrained(nodeId: string, drained: boolean, state: ClusterState): Clus
   const node = state.nodes.get(nodeId);
   if (!node || node.drained === drained) return state;
   return { ...state, nodes: withEntry(state.nodes, nodeId, { ...node, drained }) };
+}
+
+function create(
+  { at, pipeline: spec, replaces }: ClusterEvent & { kind: 'create' },
+  state: ClusterState,
+): ClusterState {
+  const pipeline: Pipeline = { spec, state: 'PLANNED', since: at, reason: '', ...(replaces ? { replaces } : {}) };
+  const rebalancing = replaces ? noRebalancing(at) : state.rebalancing;
+  return withPipeline({ ...state, rebalancing, pipelinesPlanned: state.pipelinesPlanned + 1 }, pipeline);
 }
 
 function deploy(spec: DeploymentSpec, state: ClusterState): ClusterState {
@@ -223,7 +231,7 @@ function tick(at: Milliseconds, beats: readonly Beat[], state: ClusterState): Cl
       nodes.delete(node.id);
     }
   }
-  return { ...state, nodes, tickedAt: at, faults: forget(state.faults, at) };
+  return assess({ ...state, nodes, tickedAt: at, faults: forget(state.faults, at) });
 }
 
 function leavingFor({ drainTimeoutMs = DEFAULT_DRAIN_MS }: ClusterNode): Milliseconds {

@@ -10,6 +10,7 @@ import type {
 import type { EngineSpeed, Link } from './cost-model';
 import type { DeploymentSpec } from './deployment-spec';
 import type { FaultMemory } from './fault-memory';
+import { noRebalancing, type Rebalancing } from './rebalancing';
 
 /** All times are milliseconds of one clock that never jumps, anchored to the Unix epoch when the hub starts. */
 export type Milliseconds = number;
@@ -123,6 +124,7 @@ export interface ClusterState {
   readonly pipelines: ReadonlyMap<string, Pipeline>;
   /** Not stored: a hub that restarts gives everything another chance. */
   readonly faults: FaultMemory;
+  readonly rebalancing: Rebalancing;
 }
 
 /** The part of the state that outlives the hub. */
@@ -157,6 +159,7 @@ export function restoreCluster(stored: StoredCluster, settings: ClusterSettings,
     ),
     pipelines: new Map(stored.pipelines.map((pipeline) => [pipeline.spec.id, pipeline])),
     faults: new Map(),
+    rebalancing: noRebalancing(now),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Decision } from './cluster-event';
 import { DEFAULT_DRAIN_MS, isEnded, type ClusterState, type Milliseconds, type Pipeline } from './cluster-state';
 import { cancelUnwanted, placeDeployments } from './place-deployments';
+import { rebalance } from './rebalance';
 
 /** Gateways take a moment to learn that a pipeline left the route table; until then an idle head proves nothing. */
 export const DRAIN_SETTLE_MS = 2_000;
@@ -12,7 +13,15 @@ type Rule = (state: ClusterState, now: Milliseconds) => Decision[];
  * do when there are none. Pure; the same state gives the same decisions, so replaying a stored state moves nothing.
  */
 export function plan(state: ClusterState, { now }: { now: Milliseconds }): Decision[] {
-  const rules: Rule[] = [unloadStrays, removeEmpty, drainLeaving, cancelUnwanted, loadPlanned, placeDeployments];
+  const rules: Rule[] = [
+    unloadStrays,
+    removeEmpty,
+    drainLeaving,
+    cancelUnwanted,
+    loadPlanned,
+    placeDeployments,
+    rebalance,
+  ];
   for (const rule of rules) {
     const decisions = rule(state, now);
     if (decisions.length > 0) return decisions;
