@@ -1,26 +1,36 @@
 import { connectHub, type ClientSettings, type HubClient } from './client';
 
-/** The hubs of one cluster, any of which will do: one at a time, and the next one after a failure. */
+/** The hubs of one cluster, one at a time: the configured ones in turn, or the leader that one of them has named. */
 export class HubClients {
-  private readonly clients: readonly HubClient[];
+  private readonly configured: readonly HubClient[];
   private index = 0;
+  private leader: HubClient | undefined;
 
   /** @param addresses at least one; connected lazily */
-  constructor(addresses: readonly string[], settings: ClientSettings) {
+  constructor(
+    addresses: readonly string[],
+    private readonly settings: ClientSettings,
+  ) {
     if (addresses.length === 0) throw new Error('no address of a hub');
-    this.clients = addresses.map((address) => connectHub(address, settings));
+    this.configured = addresses.map((address) => connectHub(address, settings));
   }
 
   get current(): HubClient {
-    return this.clients[this.index]!;
+    return this.leader ?? this.configured[this.index]!;
   }
 
-  /** After a failure of the current one. */
-  next(): void {
-    this.index = (this.index + 1) % this.clients.length;
+  /**
+   * Whoever is current was of no use. A leader that is lost is asked for anew where it was named.
+   * @param redirectTo address of the leader, if that was its answer
+   */
+  failed(redirectTo?: string): void {
+    if (!this.leader && redirectTo === undefined) this.index = (this.index + 1) % this.configured.length;
+    this.leader?.close();
+    this.leader = redirectTo === undefined ? undefined : connectHub(redirectTo, this.settings);
   }
 
   close(): void {
-    for (const client of this.clients) client.close();
+    this.leader?.close();
+    for (const client of this.configured) client.close();
   }
 }

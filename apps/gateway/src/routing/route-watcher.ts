@@ -48,7 +48,7 @@ export class RouteWatcher implements OnApplicationBootstrap, OnApplicationShutdo
         await this.watch(signal, backoff);
       } catch (error) {
         if (!signal.aborted) this.onFailure(error);
-        this.hubs.next();
+        this.hubs.failed();
       } finally {
         this.metrics.hubConnected(false);
       }

@@ -13,16 +13,7 @@ import {
   toPangalacticError,
 } from '@pangalactic/contracts';
 import { DrainCoordinator } from '@pangalactic/lifecycle';
-import {
-  ACTIVATION_FORMATS,
-  advertisedAddress,
-  Backoff,
-  type ClientSettings,
-  connectHub,
-  type Duplex,
-  type HubClient,
-  HubClients,
-} from '@pangalactic/transport';
+import { ACTIVATION_FORMATS, advertisedAddress, Backoff, type Duplex, HubClients } from '@pangalactic/transport';
 import { NodeMetrics } from '../metrics/node-metrics';
 import { ModelInventory } from '../models/model-inventory.service';
 import { PipelineRegistry } from '../pipeline/pipeline-registry.service';
@@ -48,8 +39,6 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
   private readonly leaving = new AbortController();
   private backoff = reconnectBackoff(Infinity);
   private readonly hubs: HubClients;
-  /** The hub that a configured one, a standby, has named as the leader. */
-  private leader: HubClient | undefined;
   private current: Session | undefined;
   private running: Promise<void> = Promise.resolve();
   private hasRegistered = false;
@@ -62,7 +51,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
     private readonly drain: DrainCoordinator,
     private readonly metrics: NodeMetrics,
   ) {
-    this.hubs = new HubClients(config.hubAddresses.map(formatAddress), this.clientSettings);
+    this.hubs = new HubClients(config.hubAddresses.map(formatAddress), { clusterToken: config.clusterToken });
   }
 
   /** At least once since the process started: what it serves needs no hub after that. */
@@ -89,7 +78,6 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
   }
 
   private close(): void {
-    this.leader?.close();
     this.hubs.close();
   }
 
@@ -103,7 +91,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
       } catch (error) {
         if (signal.aborted) return;
         await this.explain(error);
-        this.redirect(toPangalacticError(error).redirectTo);
+        this.hubs.failed(toPangalacticError(error).redirectTo);
       }
       await delay(this.backoff.nextDelayMs(), undefined, { signal }).catch(() => undefined);
     }
@@ -111,7 +99,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
 
   /** One session, until it breaks. */
   private async session(): Promise<void> {
-    const { hub } = this;
+    const hub = this.hubs.current;
     const session = hub.nodeSession();
     this.current = session;
     try {
@@ -168,7 +156,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
     const constrainedBytes = process.constrainedMemory();
     return {
       nodeId: this.identity.id,
-      address: await advertisedAddress(this.config, parseAddress(this.hub.address)!),
+      address: await advertisedAddress(this.config, parseAddress(this.hubs.current.address)!),
       computeType: gpuComputeType,
       simulated: simulatedVramBytes > 0,
       memoryBytes: offeredMemory({ simulatedVramBytes, constrainedBytes, totalBytes: totalmem() }),
@@ -194,25 +182,9 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
     }
   }
 
-  /** After every session that failed: a leader that is lost is asked for anew where it is configured. */
-  private redirect(address: string | undefined): void {
-    // A configured hub that names no leader is of no use just now.
-    if (!this.leader && address === undefined) this.hubs.next();
-    this.leader?.close();
-    this.leader = address === undefined ? undefined : connectHub(address, this.clientSettings);
-  }
-
-  private get hub(): HubClient {
-    return this.leader ?? this.hubs.current;
-  }
-
-  private get clientSettings(): ClientSettings {
-    return { clusterToken: this.config.clusterToken };
-  }
-
   private async explain(error: unknown): Promise<void> {
     const { code, message } = toPangalacticError(error);
-    this.logger.warn({ event: 'hub_session_lost', hub: this.hub.address, code, reason: message });
+    this.logger.warn({ event: 'hub_session_lost', hub: this.hubs.current.address, code, reason: message });
     if (code === 'node_id_taken' && !this.hasRegistered && (await this.identity.disambiguate())) {
       this.logger.log({ event: 'node_id_changed', nodeId: this.identity.id });
     }
