@@ -50,7 +50,7 @@ beforeAll(async () => {
     env: {
       hub: { HUB_STATE_BACKEND: 'etcd', HUB_ETCD_ENDPOINTS: etcd.endpoints.join() },
       node: { NODE_HUB_ADDR: balancer.address },
-      gateway: { GATEWAY_HUB_ADDR: balancer.address },
+      gateway: { GATEWAY_HUB_ADDR: `127.0.0.1:${hub},127.0.0.1:${otherHub}` },
     },
   });
   cluster = new TestCluster(layout, folder);

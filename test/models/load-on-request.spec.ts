@@ -122,7 +122,10 @@ describe('a cluster without a model', () => {
     ]);
     expect((await command('unload', 'second')).stdout).toMatch(/^second is being unloaded/);
     const load = await command('load', 'first');
-    expect(load).toMatchObject({ code: 0, stdout: expect.stringMatching(/^first is READY\nnode-1 \[0, \d+\): /) as string });
+    expect(load).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^first is READY\nnode-1 \[0, \d+\): /) as string,
+    });
     expect(await statesOf()).toEqual({ first: 'READY', second: 'NOT_LOADED' });
   });
 });

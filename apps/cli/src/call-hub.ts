@@ -1,22 +1,44 @@
 import { formatAddress, loadCliConfig, parseAddress } from '@pangalactic/config';
-import { PangalacticError } from '@pangalactic/contracts';
+import { type ErrorCode, PangalacticError } from '@pangalactic/contracts';
 import { connectHub, type HubClient } from '@pangalactic/transport';
 import { CommandError } from './command-error';
 
 export const HUB_DEADLINE_MS = 5_000;
+/** Another hub may be there. */
+const UNREACHABLE: ReadonlySet<ErrorCode> = new Set(['service_unavailable', 'deadline_exceeded']);
 
 /**
- * Calls the hub, or the one that leads when it is a standby that knows it.
+ * Calls the first hub of the list that can be reached, or the one that leads when it is a standby that knows it.
+ * @param hubAddresses host:port, several separated by commas
  * @throws CommandError that names the address
  */
-export async function callHub<T>(hubAddress: string, call: (hub: HubClient) => Promise<T>): Promise<T> {
-  const address = parseAddress(hubAddress);
-  if (!address) throw new CommandError(`--hub-addr ${hubAddress}: allowed: host:port`);
+export async function callHub<T>(hubAddresses: string, call: (hub: HubClient) => Promise<T>): Promise<T> {
+  const failures: unknown[] = [];
+  for (const address of addressesIn(hubAddresses)) {
+    try {
+      return await callOrRedirect(address, call);
+    } catch (error) {
+      if (!isUnreachable(error)) throw described(address, error);
+      failures.push(described(address, error));
+    }
+  }
+  throw failures.length === 1 ? failures[0] : new CommandError(failures.map(messageOf).join('\n'));
+}
+
+function addressesIn(hubAddresses: string): string[] {
+  return hubAddresses.split(',').map((text) => {
+    const address = parseAddress(text.trim());
+    if (!address) throw new CommandError(`--hub-addr ${hubAddresses}: allowed: host:port, several separated by commas`);
+    return formatAddress(address);
+  });
+}
+
+async function callOrRedirect<T>(address: string, call: (hub: HubClient) => Promise<T>): Promise<T> {
   try {
-    return await callAt(formatAddress(address), call);
+    return await callAt(address, call);
   } catch (error) {
     const leader = error instanceof PangalacticError ? error.redirectTo : undefined;
-    if (leader === undefined) throw described(hubAddress, error);
+    if (leader === undefined) throw error;
     return callAt(leader, call).catch((failure: unknown) => {
       throw described(leader, failure);
     });
@@ -34,6 +56,15 @@ async function callAt<T>(address: string, call: (hub: HubClient) => Promise<T>):
 
 function described(hubAddress: string, error: unknown): unknown {
   if (!(error instanceof PangalacticError)) return error;
-  const unreachable = error.code === 'service_unavailable' || error.code === 'deadline_exceeded';
-  return new CommandError(`hub ${hubAddress} ${unreachable ? 'cannot be reached' : 'refused'}: ${error.message}`);
+  return new CommandError(
+    `hub ${hubAddress} ${isUnreachable(error) ? 'cannot be reached' : 'refused'}: ${error.message}`,
+  );
+}
+
+function isUnreachable(error: unknown): boolean {
+  return error instanceof PangalacticError && UNREACHABLE.has(error.code);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

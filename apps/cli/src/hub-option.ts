@@ -1,4 +1,8 @@
-export const HUB_OPTION = ['--hub-addr <host:port>', "the hub's gRPC address", 'localhost:7100'] as const;
+export const HUB_OPTION = [
+  '--hub-addr <host:port,...>',
+  "the hub's gRPC address; of several hubs, all of them",
+  'localhost:7100',
+] as const;
 
 export interface HubFlags {
   readonly hubAddr: string;

@@ -81,6 +81,15 @@ const gateway = (...[variable, key, rest]: Parameters<typeof hub>): Case => ({
 const shared = (...[variable, key, rest]: Parameters<typeof hub>): Case[] =>
   [hub, node, gateway].map((process) => process(variable, key, rest));
 
+const HUBS: Pick<Case, 'unset' | 'good' | 'bad'> = {
+  unset: [address('localhost', 7100)],
+  good: [
+    ['hub:7100', [address('hub', 7100)]],
+    ['hub-0:7100, [::1]:7100,hub-0:7100', [address('hub-0', 7100), address('::1', 7100)]],
+  ],
+  bad: ['hub', 'hub:7100,', 'hub:7100;other:7100', 'hub:7100,0.0.0.0:7100'],
+};
+
 const CASES: readonly Case[] = [
   hub('HUB_BIND_ADDR', 'bindAddress', { unset: address('0.0.0.0', 7100), ...LISTEN }),
   hub('HUB_HTTP_ADDR', 'httpAddress', { unset: address('0.0.0.0', 7101), ...LISTEN }),
@@ -155,7 +164,7 @@ const CASES: readonly Case[] = [
     ],
     bad: ['1', 'yes', 'True', 'off'],
   }),
-  node('NODE_HUB_ADDR', 'hubAddress', { unset: address('localhost', 7100), ...DIAL }),
+  node('NODE_HUB_ADDR', 'hubAddresses', HUBS),
   node('NODE_ID', 'nodeId', {
     unset: undefined,
     good: [
@@ -215,7 +224,7 @@ const CASES: readonly Case[] = [
     bad: [...BAD_NUMBERS, '86401'],
   }),
   gateway('GATEWAY_BIND_ADDR', 'bindAddress', { unset: address('0.0.0.0', 8080), ...LISTEN }),
-  gateway('GATEWAY_HUB_ADDR', 'hubAddress', { unset: address('localhost', 7100), ...DIAL }),
+  gateway('GATEWAY_HUB_ADDR', 'hubAddresses', HUBS),
   gateway('GATEWAY_API_KEY', 'apiKey', { unset: undefined, ...SECRETS }),
   gateway('GATEWAY_RATE_LIMIT_RPM', 'rateLimitPerMinute', {
     unset: 0,

@@ -1,12 +1,17 @@
 import { secretVariable } from './secret-variable';
 import { SHARED_VARIABLES } from './shared-variables';
-import { dialAddress, integer, listenAddress, seconds } from './value-types';
+import { dialAddresses, integer, listenAddress, seconds } from './value-types';
 import { loadConfig, variable } from './variable';
 import type { ConfigOf, Environment } from './variable';
 
 export const GATEWAY_VARIABLES = {
   bindAddress: variable('GATEWAY_BIND_ADDR', listenAddress, '0.0.0.0:8080', 'HTTP listen address'),
-  hubAddress: variable('GATEWAY_HUB_ADDR', dialAddress, 'localhost:7100', 'gRPC address of the hub'),
+  hubAddresses: variable(
+    'GATEWAY_HUB_ADDR',
+    dialAddresses,
+    'localhost:7100',
+    'gRPC address of the hub; with several hubs, of each',
+  ),
   apiKey: secretVariable(
     'GATEWAY_API_KEY',
     '(empty: no authentication)',

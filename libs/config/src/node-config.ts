@@ -1,11 +1,26 @@
 import { availableCores } from './available-cores';
 import { SHARED_VARIABLES } from './shared-variables';
-import { dialAddress, gigabytes, integer, listenAddress, nodeId, oneOf, path, seconds } from './value-types';
+import {
+  dialAddress,
+  dialAddresses,
+  gigabytes,
+  integer,
+  listenAddress,
+  nodeId,
+  oneOf,
+  path,
+  seconds,
+} from './value-types';
 import { derived, loadConfig, variable } from './variable';
 import type { ConfigOf, Environment } from './variable';
 
 export const NODE_VARIABLES = {
-  hubAddress: variable('NODE_HUB_ADDR', dialAddress, 'localhost:7100', 'gRPC address of the hub'),
+  hubAddresses: variable(
+    'NODE_HUB_ADDR',
+    dialAddresses,
+    'localhost:7100',
+    'gRPC address of the hub; with several hubs, of each',
+  ),
   /** Undefined: the node takes the host name at its first start and keeps it. */
   nodeId: derived('NODE_ID', nodeId, 'host name, kept across restarts', 'stable identity of the node'),
   bindAddress: variable('NODE_BIND_ADDR', listenAddress, '0.0.0.0:7200', "gRPC listen address of the node's stages"),

@@ -74,6 +74,12 @@ export const dialAddress: ValueType<Address> = {
   allowed: `${listenAddress.allowed}, not a wildcard such as 0.0.0.0`,
 };
 
+/** Of the hubs of one cluster. */
+export const dialAddresses: ValueType<readonly Address[]> = {
+  schema: commaList(z.string()).pipe(z.array(dialAddress.schema)),
+  allowed: `${listenAddress.allowed}, not a wildcard such as 0.0.0.0; several separated by commas`,
+};
+
 /** Relative paths are taken from the working directory, once, so that a later message names the whole path. */
 export const path: ValueType<string> = {
   schema: z

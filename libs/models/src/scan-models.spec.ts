@@ -94,7 +94,8 @@ describe('scanModels', () => {
     await copyFile(NANO, join(dir, 'folder', 'anything-Q8_0.gguf'));
     await writeFile(join(dir, 'folder', 'README.md'), 'a model');
     await mkdir(join(dir, 'empty'));
-    for (const name of ['.hidden.gguf', '.gguf', 'notes.txt', 'download.gguf.part']) await writeFile(join(dir, name), '');
+    for (const name of ['.hidden.gguf', '.gguf', 'notes.txt', 'download.gguf.part'])
+      await writeFile(join(dir, name), '');
 
     const { models, rejected } = await scanModels(dir);
     expect(models.map(({ info, path }) => [info.id, path])).toEqual([
@@ -119,8 +120,14 @@ describe('scanModels', () => {
     expect(models.map(({ info }) => info.id)).toEqual(['same']);
     expect(rejected).toEqual([
       { file: join(dir, 'broken.gguf'), reason: expect.stringContaining('ENOENT') as string },
-      { file: join(dir, 'cut.gguf'), reason: expect.stringMatching(/cut\.gguf: the file is cut off: tensor "/) as string },
-      { file: join(dir, 'same.gguf'), reason: `the model id "same" belongs to ${join(dir, 'same', 'model.gguf')} already` },
+      {
+        file: join(dir, 'cut.gguf'),
+        reason: expect.stringMatching(/cut\.gguf: the file is cut off: tensor "/) as string,
+      },
+      {
+        file: join(dir, 'same.gguf'),
+        reason: `the model id "same" belongs to ${join(dir, 'same', 'model.gguf')} already`,
+      },
       { file: join(dir, 'text.gguf'), reason: expect.stringContaining('not a GGUF file') as string },
       { file: join(dir, 'two'), reason: '2 GGUF files (a.gguf, b.gguf): allowed: one per folder' },
     ]);

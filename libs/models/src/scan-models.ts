@@ -66,7 +66,10 @@ async function* candidates(dir: string, rejected: RejectedModel[]): AsyncGenerat
       const files = (await entries(path, rejected)).filter(isModelFile);
       if (files.length === 1) yield { id: name, path: join(path, files[0]!) };
       if (files.length > 1) {
-        rejected.push({ file: path, reason: `${files.length} GGUF files (${files.join(', ')}): allowed: one per folder` });
+        rejected.push({
+          file: path,
+          reason: `${files.length} GGUF files (${files.join(', ')}): allowed: one per folder`,
+        });
       }
     } else if (isModelFile(name)) {
       yield { id: name.slice(0, -EXTENSION.length), path };

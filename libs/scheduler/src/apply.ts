@@ -2,6 +2,7 @@ import { ShardState, type Inventory, type ShardStatus } from '@pangalactic/contr
 import type { Beat, ClusterEvent, Observation } from './cluster-event';
 import {
   configuredDeployment,
+  DEFAULT_DRAIN_MS,
   newDeployment,
   withEntry,
   withoutEntry,
@@ -16,9 +17,11 @@ import type { DeploymentSpec } from './deployment-spec';
 import { forget } from './fault-memory';
 import { withMeasurements } from './measurements';
 import { settlePipelines } from './pipeline-lifecycle';
+import { assess } from './rebalance';
+import { noRebalancing } from './rebalancing';
 
-/** A node that leaves has gone after this long: Kubernetes gives it 120 s to finish. */
-export const LEAVE_LIMIT_MS = 120_000;
+/** A node that leaves has gone this long after its drain timeout: it frees its memory meanwhile. */
+export const LEAVE_GRACE_MS = 10_000;
 /** A FAILED node without a pipeline is forgotten after this long, unless an operator has drained it. */
 export const FORGET_NODE_MS = 24 * 3_600_000;
 
@@ -72,10 +75,7 @@ function change(event: ClusterEvent, state: ClusterState): ClusterState {
     case 'tick':
       return tick(event.at, event.beats, state);
     case 'create':
-      return withPipeline(
-        { ...state, pipelinesPlanned: state.pipelinesPlanned + 1 },
-        { spec: event.pipeline, state: 'PLANNED', since: event.at, reason: '' },
-      );
+      return create(event, state);
     case 'load':
       return requestLoad(event.pipelineId, event.at, state);
     case 'unload':
@@ -132,6 +132,15 @@ function setDrained(nodeId: string, drained: boolean, state: ClusterState): Clus
   const node = state.nodes.get(nodeId);
   if (!node || node.drained === drained) return state;
   return { ...state, nodes: withEntry(state.nodes, nodeId, { ...node, drained }) };
+}
+
+function create(
+  { at, pipeline: spec, replaces }: ClusterEvent & { kind: 'create' },
+  state: ClusterState,
+): ClusterState {
+  const pipeline: Pipeline = { spec, state: 'PLANNED', since: at, reason: '', ...(replaces ? { replaces } : {}) };
+  const rebalancing = replaces ? noRebalancing(at) : state.rebalancing;
+  return withPipeline({ ...state, rebalancing, pipelinesPlanned: state.pipelinesPlanned + 1 }, pipeline);
 }
 
 function deploy(spec: DeploymentSpec, state: ClusterState): ClusterState {
@@ -235,14 +244,18 @@ function tick(at: Milliseconds, beats: readonly Beat[], state: ClusterState): Cl
   }
   for (const node of nodes.values()) {
     const silence = at - node.lastSeenAt;
-    const patience = node.state === 'LEAVING' ? LEAVE_LIMIT_MS : state.heartbeatTimeoutMs;
+    const patience = node.state === 'LEAVING' ? leavingFor(node) : state.heartbeatTimeoutMs;
     if (node.state !== 'FAILED' && silence > patience) {
       nodes.set(node.id, failed(node));
     } else if (node.state === 'FAILED' && silence > FORGET_NODE_MS && !node.drained) {
       nodes.delete(node.id);
     }
   }
-  return { ...state, nodes, tickedAt: at, faults: forget(state.faults, at) };
+  return assess({ ...state, nodes, tickedAt: at, faults: forget(state.faults, at) });
+}
+
+function leavingFor({ drainTimeoutMs = DEFAULT_DRAIN_MS }: ClusterNode): Milliseconds {
+  return drainTimeoutMs + LEAVE_GRACE_MS;
 }
 
 function failed(node: ClusterNode): ClusterNode {

@@ -51,7 +51,13 @@ interface SessionReference {
 
 /** Something the planner decided. `load` and `unload` are also commands to a node. */
 export type Decision =
-  | { readonly kind: 'create'; readonly at: Milliseconds; readonly pipeline: PipelineSpec }
+  | {
+      readonly kind: 'create';
+      readonly at: Milliseconds;
+      readonly pipeline: PipelineSpec;
+      /** See Pipeline. */
+      readonly replaces?: string;
+    }
   | { readonly kind: 'load'; readonly at: Milliseconds; readonly pipelineId: string }
   | ({ readonly kind: 'unload'; readonly at: Milliseconds; readonly pipelineId: string } & SessionReference)
   | { readonly kind: 'drain'; readonly at: Milliseconds; readonly pipelineId: string; readonly reason: string }

@@ -10,6 +10,7 @@ import type {
 import type { EngineSpeed, Link } from './cost-model';
 import type { DeploymentSpec } from './deployment-spec';
 import type { FaultMemory } from './fault-memory';
+import { noRebalancing, type Rebalancing } from './rebalancing';
 
 /** All times are milliseconds of one clock that never jumps, anchored to the Unix epoch when the hub starts. */
 export type Milliseconds = number;
@@ -31,7 +32,12 @@ export interface NodeIdentity {
   readonly version: string;
   /** The least precise in which it lets hidden states travel; absent: f32. */
   readonly activationFormat?: ActivationFormat | undefined;
+  /** What it gives running sequences to finish; absent: DEFAULT_DRAIN_MS. */
+  readonly drainTimeoutMs?: Milliseconds | undefined;
 }
+
+/** Of NODE_DRAIN_TIMEOUT_S. */
+export const DEFAULT_DRAIN_MS: Milliseconds = 110_000;
 
 /** A model that a node holds, as far as gateways need to know it. */
 export interface HeldModel {
@@ -137,6 +143,7 @@ export interface ClusterState {
   readonly pipelines: ReadonlyMap<string, Pipeline>;
   /** Not stored: a hub that restarts gives everything another chance. */
   readonly faults: FaultMemory;
+  readonly rebalancing: Rebalancing;
 }
 
 /** The part of the state that outlives the hub. */
@@ -173,6 +180,7 @@ export function restoreCluster(stored: StoredCluster, settings: ClusterSettings,
     ),
     pipelines: new Map(stored.pipelines.map((pipeline) => [pipeline.spec.id, pipeline])),
     faults: new Map(),
+    rebalancing: noRebalancing(now),
   };
 }
 

@@ -51,7 +51,7 @@ describe('a pipeline', () => {
     expect(formatOf('nano-1-2')).toBe(f32);
   });
 
-  it('is not READY while only the stages behind the head are', () => {
+  it('T9: is not READY while only the stages behind the head are', () => {
     const cluster = clusterOf(2, 'a');
     cluster.node('a').running = false; // Connected, but it answers nothing.
     cluster.start('b');
@@ -119,7 +119,7 @@ describe('a pipeline', () => {
 });
 
 describe('suspicion', () => {
-  it('takes routes away but moves no shard, and a node that comes back with its shard serves again', () => {
+  it('T2: takes routes away but moves no shard, and a node that comes back with its shard serves again', () => {
     const cluster = clusterOf(2, 'a', 'b', 'c');
     cluster.pass(20_000);
     cluster.disconnect('b');
@@ -210,6 +210,22 @@ describe('a node that leaves', () => {
     cluster.pass(5_000);
     expect(cluster.pipelines).toEqual({});
     expect(cluster.node('b').shards.size).toBe(0);
+  });
+
+  it('is waited for as long as it says itself, and so is a pipeline with a node that says less', () => {
+    const cluster = new SimulatedCluster({ models: ['nano'], stages: 2 });
+    cluster.start('a', { drainTimeoutMs: 200_000 });
+    cluster.start('b', { drainTimeoutMs: 30_000 });
+    cluster.pass(20_000);
+    cluster.leave('a');
+    cluster.pass(30_000);
+    expect(cluster.pipelines).toEqual({ DRAINING: ['nano-1-1'] });
+    cluster.pass(5_000);
+    expect(cluster.pipelines).toEqual({});
+    cluster.pass(175_000);
+    expect(stateOf(cluster, 'a')).toBe('LEAVING');
+    cluster.pass(5_000);
+    expect(stateOf(cluster, 'a')).toBe('FAILED');
   });
 
   it('does not keep a pipeline that has not begun to serve', () => {
@@ -581,7 +597,7 @@ describe('a deployment', () => {
     expect(routed(cluster)).toHaveLength(1);
   });
 
-  it('runs only on nodes with the very same weights', () => {
+  it('T10: runs only on nodes with the very same weights', () => {
     const cluster = new SimulatedCluster({ models: ['nano'], stages: 2 });
     cluster.start('a', { models: [modelInfo({ fingerprint: 'aaaa' })] });
     cluster.start('b', { models: [modelInfo({ fingerprint: 'bbbb' })] });

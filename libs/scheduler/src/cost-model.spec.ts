@@ -14,7 +14,7 @@ const stage = (nodeId: string, from: number, to: number, prefillMsPerByte = 0.00
 const link = { rttMs: 4, bytesPerMs: model.hiddenSize * 4 };
 
 describe('predict', () => {
-  it('counts every layer that a stage holds, and the output head', () => {
+  it('P4: counts every layer that a stage holds, and the output head', () => {
     const { stages, bottleneck } = predict(model, [stage('a', 0, 2), stage('b', 2, 10)], 1, () => link);
     expect(stages.map(({ computeMs }) => computeMs)).toEqual([2, 13]);
     expect(bottleneck).toBe(1);
@@ -27,7 +27,7 @@ describe('predict', () => {
     expect(predict(model, [stage('a', 0, 10)], 8, () => link).tokenMs).toBe(15);
   });
 
-  it('does not multiply the rate of one sequence by their number: the slowest stage bounds it', () => {
+  it('T8: does not multiply the rate of one sequence by their number: the slowest stage bounds it', () => {
     const stages = [stage('a', 0, 5), stage('b', 5, 10)];
     expect(predict(model, stages, 1, () => link).busyTokenMs).toBe(20);
     expect(predict(model, stages, 8, () => link).busyTokenMs).toBe(10);

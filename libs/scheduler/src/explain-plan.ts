@@ -85,7 +85,7 @@ function prediction(
   const placed = pipeline.stages.map(({ nodeId, layers = { from: 0, to: 0 } }) => {
     const node = state.nodes.get(nodeId);
     const speed = node?.speeds.get(model.fingerprint);
-    const otherStages = node ? stagesOn(node, state, pipeline.id) : 0;
+    const otherStages = node ? stagesOn(node, state, [pipeline.id]) : 0;
     return {
       nodeId,
       layers,

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DRAIN_LIMIT_MS, DRAIN_SETTLE_MS } from './plan';
+import { DEFAULT_DRAIN_MS } from './cluster-state';
 import { MIN_IDLE_MS, REQUEST_PATIENCE_MS } from './make-room';
 import { viewModels } from './model-view';
+import { DRAIN_SETTLE_MS } from './plan';
 import { modelInfo, SimulatedCluster } from './simulated-cluster.fixture';
 
 const MODELS = ['a', 'b', 'c'].map((id) => modelInfo({ id, fingerprint: `weights of ${id}` }));
@@ -181,7 +182,7 @@ describe('whatever clients and operators do', () => {
             for (const pipelineId of cluster.busy) {
               busyAtAll += 1;
               if (cluster.node('node').shards.has(pipelineId)) continue;
-              expect(cluster.now - (drainingSince.get(pipelineId) ?? cluster.now)).toBeGreaterThan(DRAIN_LIMIT_MS);
+              expect(cluster.now - (drainingSince.get(pipelineId) ?? cluster.now)).toBeGreaterThan(DEFAULT_DRAIN_MS);
               cluster.busy.delete(pipelineId);
             }
           }

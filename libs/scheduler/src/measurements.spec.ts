@@ -13,7 +13,7 @@ const nodesOf = (cluster: SimulatedCluster, id: string) =>
   cluster.state.pipelines.get(id)!.spec.stages.map(({ nodeId }) => nodeId);
 
 describe('measurements', () => {
-  it('follow each heartbeat, per byte of the weights that the stage computes with', () => {
+  it('P8: follow each heartbeat, per byte of the weights that the stage computes with', () => {
     const cluster = pair();
     const head = workBytes(modelInfo(), { from: 0, to: 3 });
     for (const decodeMs of [3, 5]) {

@@ -2,6 +2,7 @@ import type { LayerRange } from '@pangalactic/contracts';
 import type { Decision } from './cluster-event';
 import { isComing, type ClusterState, type Deployment, type Milliseconds, type Pipeline } from './cluster-state';
 import { planDeployment } from './plan-deployment';
+import { isSlowerThanHoped } from './rebalance';
 
 /** A pipeline that does not serve yet and is not what is wanted makes way for one that is. */
 export function cancelUnwanted(state: ClusterState, now: Milliseconds): Decision[] {
@@ -21,7 +22,7 @@ export function placeDeployments(state: ClusterState, now: Milliseconds): Decisi
     }
   }
   for (const own of deployed) {
-    const surplus = surplusOf(own, now);
+    const surplus = surplusOf(own, state, now);
     if (surplus) return [surplus];
   }
   const short = deployed.filter(({ deployment, count }) => count < deployment.replicas && now >= deployment.retryAt);
@@ -51,7 +52,7 @@ function ownPipelines(deployment: Deployment, state: ClusterState): OwnPipelines
   const fits = own.filter((pipeline) => mismatch(pipeline, state) === undefined);
   const ready = fits.filter((pipeline) => pipeline.state === 'READY');
   const coming = fits.filter((pipeline) => pipeline.state !== 'READY');
-  const spares = coming.filter(({ replaces }) => ready.some(({ spec }) => spec.id === replaces));
+  const spares = fits.filter(({ replaces }) => ready.some(({ spec }) => spec.id === replaces));
   return {
     deployment,
     wanted: [...ready, ...coming],
@@ -62,11 +63,18 @@ function ownPipelines(deployment: Deployment, state: ClusterState): OwnPipelines
 }
 
 /** Drains what has a successor, and what is more than is wanted. */
-function surplusOf({ deployment, wanted, unwanted, ready, count }: OwnPipelines, now: Milliseconds) {
+function surplusOf(
+  { deployment, wanted, unwanted, ready, count }: OwnPipelines,
+  state: ClusterState,
+  now: Milliseconds,
+): Decision | undefined {
   const { replicas } = deployment;
-  for (const { spec, replaces, state } of wanted) {
-    const replaced = state === 'READY' && wanted.find((pipeline) => pipeline.spec.id === replaces);
-    if (replaced) return drain(replaced, `replaced by ${spec.id}, which is faster`, now);
+  for (const successor of wanted) {
+    const replaced = wanted.find(({ spec }) => spec.id === successor.replaces);
+    if (!replaced || successor.state !== 'READY') continue;
+    const slower = isSlowerThanHoped(successor, replaced, state);
+    if (slower === true) return drain(successor, `is not faster than ${replaced.spec.id} after all`, now);
+    if (slower === false) return drain(replaced, `replaced by ${successor.spec.id}, which is faster`, now);
   }
   if (count > replicas) return drain(wanted.at(-1)!, `${replicas} replicas are enough`, now);
   const [oldest] = unwanted;

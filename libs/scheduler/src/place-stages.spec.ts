@@ -37,13 +37,13 @@ const layersOf = (stages: readonly PlacedStage<Machine>[]) =>
   Object.fromEntries(stages.map(({ bin, layers }) => [bin.id, layers.to - layers.from]));
 
 describe('placeStages', () => {
-  it('counts the round trips between nodes: the near pair, not the first', () => {
+  it('P1: counts the round trips between nodes: the near pair, not the first', () => {
     const machines = ['a', 'b', 'c', 'd'].map((id) => machine(id));
     const known = { ab: far, ac: far, ad: far, bc: far, cd: far, bd: near };
     expect(idsOf(place(machines, 2, links(known))).sort()).toEqual(['b', 'd']);
   });
 
-  it('orders stages by the network, not by capacity', () => {
+  it('P3: orders stages by the network, not by capacity', () => {
     const machines = [
       machine('a', { memoryBytes: 3000 * MB }),
       machine('b', { memoryBytes: 2000 * MB }),
@@ -58,7 +58,7 @@ describe('placeStages', () => {
     expect(idsOf(place(machines, 2, links({ ab: slow, ac: slow, bc: near })))).toEqual(['b', 'c']);
   });
 
-  it('weighs nodes by what a decode step takes them, not by what a prompt does', () => {
+  it('P2: weighs nodes by what a decode step takes them, not by what a prompt does', () => {
     const machines = [machine('a', { speed: speed(0.1, 0.08) }), machine('b', { speed: speed(0.3, 0.0001) })];
     const layers = layersOf(place(machines, 2));
     expect(layers.a).toBeGreaterThan(layers.b!);

@@ -7,6 +7,7 @@ import {
   type Deployment,
   type Milliseconds,
 } from './cluster-state';
+import type { EngineSpeed } from './cost-model';
 import { avoidedPaths } from './fault-memory';
 import { linksOf } from './measurements';
 import { missingCopies } from './missing-copies';
@@ -23,19 +24,21 @@ interface ModelCopies {
   readonly nodes: ClusterNode[];
 }
 
-/** Ids of pipelines that are about to end. */
-export interface Disregard {
-  /** Its memory counts as free. */
+/** What is different from how things are. */
+export interface Assumptions {
+  /** Id of a pipeline whose memory counts as free. */
   readonly memoryOf?: string | undefined;
-  /** What it computes counts as nothing. */
+  /** Id of a pipeline of which what it computes counts as nothing. */
   readonly workOf?: string | undefined;
+  /** Speed of the nodes that nobody has measured; by default a typical one. */
+  readonly unmeasured?: EngineSpeed | undefined;
 }
 
 /**
  * A pipeline for the deployment on the nodes that are free to take one. Only nodes with the very same weights can share
  * a pipeline; of several versions of a model, the one on most nodes is tried first.
  */
-export function planDeployment(deployment: Deployment, state: ClusterState, disregard: Disregard = {}): Placement {
+export function planDeployment(deployment: Deployment, state: ClusterState, assume: Assumptions = {}): Placement {
   const { modelId, stages, contextLength, maxSequences, pins } = deployment;
   const busy: string[] = [];
   const reasons: string[] = [];
@@ -43,9 +46,9 @@ export function planDeployment(deployment: Deployment, state: ClusterState, disr
   for (const { model, nodes } of versions) {
     const candidates: Candidate[] = [];
     for (const node of nodes) {
-      const objection = objectionTo(node, state, disregard.memoryOf);
+      const objection = objectionTo(node, state, assume.memoryOf);
       if (objection !== undefined) busy.push(`${node.id} ${objection}`);
-      else candidates.push(candidateOf(node, model.fingerprint, state, disregard));
+      else candidates.push(candidateOf(node, model.fingerprint, state, assume));
     }
     // Whoever holds this model's layers already is worth the short wait.
     const returning = nodes.find(
@@ -77,15 +80,15 @@ function candidateOf(
   node: ClusterNode,
   fingerprint: string,
   state: ClusterState,
-  { memoryOf, workOf = memoryOf }: Disregard,
+  { memoryOf, workOf = memoryOf, unmeasured }: Assumptions,
 ): Candidate {
   return {
     nodeId: node.id,
     address: node.address,
     memoryBytes: node.memoryBytes,
     usedBytes: usedBytes(state, node, memoryOf),
-    speed: node.speeds.get(fingerprint),
-    otherStages: stagesOn(node, state, workOf),
+    speed: node.speeds.get(fingerprint) ?? unmeasured,
+    otherStages: stagesOn(node, state, workOf === undefined ? [] : [workOf]),
     cached: node.cached.get(fingerprint),
   };
 }
@@ -107,9 +110,9 @@ function isFreeing({ shards }: ClusterNode, now: Milliseconds): boolean {
 }
 
 /** Stages on the node of other pipelines that serve or are on their way to it. */
-export function stagesOn(node: ClusterNode, state: ClusterState, disregarding: string | undefined): number {
+export function stagesOn(node: ClusterNode, state: ClusterState, besides: readonly string[]): number {
   const others = [...state.pipelines.values()].filter(
-    (pipeline) => isComing(pipeline) && pipeline.spec.id !== disregarding,
+    (pipeline) => isComing(pipeline) && !besides.includes(pipeline.spec.id),
   );
   return others.filter(({ spec }) => spec.stages.some(({ nodeId }) => nodeId === node.id)).length;
 }

@@ -110,7 +110,7 @@ describe('planPipeline', () => {
     expect(plan).toMatchObject({ stages: [{}], contextLength: 512, maxSequences: 8 });
   });
 
-  it('does not shrink what was asked for exactly', () => {
+  it('P6: takes what was asked for exactly as a bound, and does not exceed memory for it', () => {
     const options = { stages: 0, contextLength: 2048, maxSequences: 8 };
     expect(reasonOf(planPipeline(tinyLlama, nodes(1100), options))).toContain('8 sequences of 2048 tokens');
     expect(planned(planPipeline(tinyLlama, nodes(8000), { stages: 0, contextLength: 1000 })).contextLength).toBe(1000);

@@ -1,10 +1,9 @@
 import type { Decision } from './cluster-event';
-import { isEnded, type ClusterState, type Milliseconds, type Pipeline } from './cluster-state';
+import { DEFAULT_DRAIN_MS, isEnded, type ClusterState, type Milliseconds, type Pipeline } from './cluster-state';
 import { makeRoom, withdrawAbandoned } from './make-room';
 import { cancelUnwanted, placeDeployments } from './place-deployments';
+import { rebalance } from './rebalance';
 
-/** A DRAINING pipeline is given up after this long, whatever still runs on it. */
-export const DRAIN_LIMIT_MS = 110_000;
 /** Gateways take a moment to learn that a pipeline left the route table; until then an idle head proves nothing. */
 export const DRAIN_SETTLE_MS = 2_000;
 
@@ -17,7 +16,7 @@ type Rule = (state: ClusterState, now: Milliseconds) => Decision[];
 export function plan(state: ClusterState, { now }: { now: Milliseconds }): Decision[] {
   const rules: Rule[] = [
     ...[unloadStrays, removeEmpty, drainLeaving, cancelUnwanted, loadPlanned],
-    ...[withdrawAbandoned, placeDeployments, makeRoom],
+    ...[withdrawAbandoned, placeDeployments, makeRoom, rebalance],
   ];
   for (const rule of rules) {
     const decisions = rule(state, now);
@@ -58,11 +57,16 @@ function isOver(pipeline: Pipeline, state: ClusterState, now: Milliseconds): boo
   if (isEnded(pipeline)) return true;
   if (pipeline.state !== 'DRAINING') return false;
   const draining = now - pipeline.since;
-  if (draining > DRAIN_LIMIT_MS) return true;
+  if (draining > drainLimit(pipeline, state)) return true;
   const head = state.nodes.get(pipeline.spec.stages[0]?.nodeId ?? '');
   const times = head?.stageTimes.find(({ pipelineId }) => pipelineId === pipeline.spec.id);
   const reportedSince = (head?.lastSeenAt ?? 0) - pipeline.since;
   return reportedSince > DRAIN_SETTLE_MS && times?.runningSequences === 0;
+}
+
+/** A DRAINING pipeline is given up after this long, whatever still runs on it: the first of its nodes may be gone by then. */
+function drainLimit({ spec }: Pipeline, { nodes }: ClusterState): Milliseconds {
+  return Math.min(...spec.stages.map(({ nodeId }) => nodes.get(nodeId)?.drainTimeoutMs ?? DEFAULT_DRAIN_MS));
 }
 
 /** The sequences that run on it may finish while the successor loads. */

@@ -50,6 +50,7 @@ interface SimulatedNode {
   address: string;
   readonly memoryBytes: number;
   readonly activationFormat: ActivationFormat | undefined;
+  readonly drainTimeoutMs: number | undefined;
   models: ModelInfo[];
   running: boolean;
   sessionId: number;
@@ -87,7 +88,9 @@ export class SimulatedCluster {
   /** A node process starts and registers, holding nothing. */
   start(
     id: string,
-    options: { memoryBytes?: number; models?: ModelInfo[]; address?: string; activationFormat?: ActivationFormat } = {},
+    options: Partial<
+      Pick<SimulatedNode, 'memoryBytes' | 'models' | 'address' | 'activationFormat' | 'drainTimeoutMs'>
+    > = {},
   ): void {
     const before = this.nodes.get(id);
     this.nodes.set(id, {
@@ -96,6 +99,7 @@ export class SimulatedCluster {
       memoryBytes: options.memoryBytes ?? before?.memoryBytes ?? 1e9,
       models: options.models ?? before?.models ?? [modelInfo()],
       activationFormat: options.activationFormat,
+      drainTimeoutMs: options.drainTimeoutMs,
       running: true,
       sessionId: 0,
       shards: new Map(),
@@ -122,6 +126,7 @@ export class SimulatedCluster {
         memoryBytes: node.memoryBytes,
         version: '1',
         activationFormat: node.activationFormat,
+        drainTimeoutMs: node.drainTimeoutMs,
       },
       inventory: { models: node.models, rejected: [] },
       shards: [...node.shards].map(([pipelineId, state]) => shardStatus(pipelineId, state)),

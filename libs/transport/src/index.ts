@@ -10,6 +10,7 @@ export * from './grpc-error.filter';
 export * from './grpc-server';
 export * from './handle-duplex';
 export * from './health-client';
+export * from './hub-clients';
 export type { StreamOptions } from './server-call';
 export type { ServiceName } from './service-definitions';
 export * from './stream-response';

@@ -149,6 +149,7 @@ export class GenerationService {
 function demand(spec: GenerationSpec, sequence: Sequence | undefined, failures: AttemptFailures): RouteDemand {
   return {
     modelId: spec.model,
+    prefixes: spec.prefixes,
     fingerprint: sequence?.fingerprint,
     avoid: failures.failedPipelines,
     lost: failures.lostPipelines,

@@ -7,8 +7,7 @@ import { formatAddress } from '@pangalactic/config';
 import type { GatewayConfig } from '@pangalactic/config';
 import { toPangalacticError } from '@pangalactic/contracts';
 import type { LeasePermitsRequest, LeasePermitsResponse } from '@pangalactic/contracts';
-import { Backoff, connectHub } from '@pangalactic/transport';
-import type { HubClient } from '@pangalactic/transport';
+import { Backoff, HubClients } from '@pangalactic/transport';
 import { delay } from '../abort';
 import type { Clock } from '../clock';
 
@@ -23,9 +22,7 @@ export class HubPermits implements RateLimiter, OnApplicationBootstrap, OnApplic
   private readonly stopped = new AbortController();
   private readonly gatewayId = randomUUID();
   private readonly limiter: LeasedLimiter;
-  private readonly hub: HubClient;
-  /** The hub that the configured one, a standby, has named as the leader. */
-  private leader: HubClient | undefined;
+  private readonly hubs: HubClients;
   private asking: Promise<void> | undefined;
   /** Aborted when a request has begun to wait since the hub was asked last. */
   private woken = new AbortController();
@@ -37,7 +34,7 @@ export class HubPermits implements RateLimiter, OnApplicationBootstrap, OnApplic
     private readonly now: Clock,
   ) {
     this.limiter = new LeasedLimiter(config.rateLimitPerMinute);
-    this.hub = this.connect(formatAddress(config.hubAddress));
+    this.hubs = new HubClients(config.hubAddresses.map(formatAddress), { clusterToken: config.clusterToken });
   }
 
   take(caller: string): RateDecision | Promise<RateDecision> {
@@ -56,8 +53,7 @@ export class HubPermits implements RateLimiter, OnApplicationBootstrap, OnApplic
   async onApplicationShutdown(): Promise<void> {
     this.stopped.abort();
     await this.asking;
-    this.leader?.close();
-    this.hub.close();
+    this.hubs.close();
   }
 
   private async askForever(signal: AbortSignal): Promise<void> {
@@ -90,18 +86,8 @@ export class HubPermits implements RateLimiter, OnApplicationBootstrap, OnApplic
     this.limiter.failed(this.now());
   }
 
-  /** A standby names the leader, which is asked from then on, until it fails. */
-  private async ask(request: LeasePermitsRequest, signal: AbortSignal): Promise<LeasePermitsResponse> {
-    const options = { deadlineMs: ANSWER_DEADLINE_MS, signal };
-    try {
-      return await (this.leader ?? this.hub).leasePermits(request, options);
-    } catch (error) {
-      const { redirectTo } = toPangalacticError(error);
-      this.leader?.close();
-      this.leader = redirectTo === undefined ? undefined : this.connect(redirectTo);
-      if (!this.leader) throw error;
-      return this.leader.leasePermits(request, options);
-    }
+  private ask(request: LeasePermitsRequest, signal: AbortSignal): Promise<LeasePermitsResponse> {
+    return this.hubs.call((hub) => hub.leasePermits(request, { deadlineMs: ANSWER_DEADLINE_MS, signal }));
   }
 
   private async untilWoken(signal: AbortSignal): Promise<void> {
@@ -114,9 +100,5 @@ export class HubPermits implements RateLimiter, OnApplicationBootstrap, OnApplic
     this.wasLeased = isLeased;
     if (isLeased) this.logger.log({ event: 'rate_limit_leased' });
     else this.logger.warn({ event: 'rate_limit_local', sharePerMinute: share, reason });
-  }
-
-  private connect(address: string): HubClient {
-    return connectHub(address, { clusterToken: this.config.clusterToken });
   }
 }

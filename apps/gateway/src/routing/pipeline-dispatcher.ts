@@ -4,6 +4,7 @@ import { PangalacticError } from '@pangalactic/contracts';
 import { GatewayMetrics } from '../metrics/gateway-metrics';
 import { ModelLoads } from './model-loads';
 import { pickRoute } from './pick-route';
+import { PrefixMemory, type PromptPrefix } from './prefix-memory';
 import { RouteDirectory } from './route-directory';
 import type { PipelineRoute } from './route-table';
 
@@ -12,6 +13,8 @@ const MAX_WAITING = 1024;
 
 export interface RouteDemand {
   readonly modelId: string;
+  /** Of its prompt, from the shortest to the longest. */
+  readonly prefixes: readonly PromptPrefix[];
   /** Set once a sequence is bound to certain weights. */
   readonly fingerprint: string | undefined;
   /** Pipelines that failed this request: taken only when there is no other. */
@@ -32,6 +35,7 @@ export interface PipelineLease {
 @Injectable()
 export class PipelineDispatcher {
   private readonly outstanding = new Map<string, number>();
+  private readonly prefixMemory = new PrefixMemory();
   private waiting = 0;
 
   constructor(
@@ -48,13 +52,13 @@ export class PipelineDispatcher {
    */
   async acquire(demand: RouteDemand, signal: AbortSignal): Promise<PipelineLease> {
     const found = this.choose(demand);
-    if (found) return this.lease(found);
+    if (found) return this.lease(found, demand.prefixes);
     const stopWaiting = this.loads.waitFor(demand.modelId);
     try {
       for (;;) {
         await this.waitForTable(demand, signal);
         const route = this.choose(demand);
-        if (route) return this.lease(route);
+        if (route) return this.lease(route, demand.prefixes);
       }
     } finally {
       stopWaiting();
@@ -73,7 +77,14 @@ export class PipelineDispatcher {
     return slots === 0 ? 0 : Math.min(1, outstanding / slots);
   }
 
-  private choose({ modelId, fingerprint, avoid, lost, resumedTokens = 0 }: RouteDemand): PipelineRoute | undefined {
+  private choose({
+    modelId,
+    prefixes,
+    fingerprint,
+    avoid,
+    lost,
+    resumedTokens = 0,
+  }: RouteDemand): PipelineRoute | undefined {
     const table = this.directory.current;
     if (table && !table.knows(modelId)) throw modelNotFound(modelId);
     const routes = (table?.routesOf(modelId) ?? []).filter(
@@ -84,11 +95,13 @@ export class PipelineDispatcher {
     );
     const untried = routes.filter((route) => !avoid.has(route.pipelineId));
     const outstanding = (pipelineId: string) => this.outstanding.get(pipelineId) ?? 0;
-    return pickRoute(untried.length > 0 ? untried : routes, outstanding, Math.random());
+    const cachedShare = this.prefixMemory.lookUp(prefixes);
+    return pickRoute(untried.length > 0 ? untried : routes, { outstanding, cachedShare }, Math.random());
   }
 
-  private lease(route: PipelineRoute): PipelineLease {
+  private lease(route: PipelineRoute, prefixes: readonly PromptPrefix[]): PipelineLease {
     const { pipelineId } = route;
+    this.prefixMemory.learn(prefixes, pipelineId);
     this.outstanding.set(pipelineId, (this.outstanding.get(pipelineId) ?? 0) + 1);
     const release = () => {
       const left = (this.outstanding.get(pipelineId) ?? 0) - 1;

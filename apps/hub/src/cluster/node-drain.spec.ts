@@ -24,6 +24,7 @@ describe('a wish to drain a node', () => {
     await a.report((await a.next('load')).pipeline!.id, ShardState.SHARD_STATE_READY);
     await drain(first, 'a');
     await drain(first, 'a');
+    expect(await (await fetch(`${first.url}/metrics`)).text()).toContain('pangalactic_hub_nodes_drained 1');
     const { nodes, pipelines } = await first.client.getCluster({}, DEADLINE);
     expect(nodes).toMatchObject([{ id: 'a', state: 'CONNECTED', drained: true }]);
     expect(pipelines).toMatchObject([{ state: 'READY' }]);

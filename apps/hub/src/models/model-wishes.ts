@@ -1,13 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { HUB_CONFIG, type HubConfig } from '@pangalactic/config';
 import { PangalacticError, type LoadModelRequest, type ModelInfo, type ModelView } from '@pangalactic/contracts';
-import {
-  checkDeployment,
-  viewModel,
-  viewModels,
-  type ClusterState,
-  type DeploymentSpec,
-} from '@pangalactic/scheduler';
+import { checkDeployment, viewModel, viewModels, type ClusterState, type DeploymentSpec } from '@pangalactic/scheduler';
 import { CLOCK, type Clock } from '../clock';
 import { Reconciler } from '../cluster/reconciler';
 import { Standby } from '../cluster/standby';

@@ -24,7 +24,10 @@ const unload = async (hub: SpecHub, modelId = 'nano') => (await hub.client.unloa
 const list = async (hub: SpecHub) => (await hub.client.listModels({}, DEADLINE)).models;
 
 async function startWithNode(environment: Record<string, string> = {}, sqlitePath?: string) {
-  const hub = await startHub({ environment: { ...NOTHING_CONFIGURED, ...environment }, ...(sqlitePath && { sqlitePath }) });
+  const hub = await startHub({
+    environment: { ...NOTHING_CONFIGURED, ...environment },
+    ...(sqlitePath && { sqlitePath }),
+  });
   const node = await PlayedNode.join(hub, 'a');
   await untilCluster(hub, ({ nodes }) => nodes[0]?.state === 'CONNECTED');
   return { hub, node };
@@ -33,7 +36,9 @@ async function startWithNode(environment: Record<string, string> = {}, sqlitePat
 describe('a model that nodes hold', () => {
   it('is loaded for an operator, stays loaded when the hub restarts, and unloaded when it does again', async () => {
     const { hub, node } = await startWithNode();
-    expect(await list(hub)).toMatchObject([{ id: 'nano', state: 'NOT_LOADED', versions: [{ nodeIds: ['a'], layers: 6 }] }]);
+    expect(await list(hub)).toMatchObject([
+      { id: 'nano', state: 'NOT_LOADED', versions: [{ nodeIds: ['a'], layers: 6 }] },
+    ]);
     expect(await load(hub)).toMatchObject({ state: 'LOADING', progress: 0, origin: 'OPERATOR' });
     const { pipeline } = await node.next('load');
     await node.report(pipeline!.id, ShardState.SHARD_STATE_READY);
@@ -79,7 +84,10 @@ describe('a model that nodes hold', () => {
 
   it('is loaded in as many stages as HUB_PIPELINE_STAGES says, or the wish', async () => {
     const { hub } = await startWithNode({ HUB_PIPELINE_STAGES: '2' });
-    expect(await load(hub)).toMatchObject({ state: 'WAITING', waitingFor: expect.stringContaining('2 stages need 2') as string });
+    expect(await load(hub)).toMatchObject({
+      state: 'WAITING',
+      waitingFor: expect.stringContaining('2 stages need 2') as string,
+    });
     expect(await load(hub, { stages: 1, contextLength: 128, maxSequences: 2 })).toMatchObject({
       state: 'LOADING',
       contextLength: 128,
@@ -102,12 +110,18 @@ describe('a wish about a model', () => {
     ],
   ])('is refused that %s', async (_, request, code, message) => {
     const { hub } = await startWithNode();
-    await expect(load(hub, request)).rejects.toMatchObject({ code, message: expect.stringContaining(message) as string });
+    await expect(load(hub, request)).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining(message) as string,
+    });
   });
 
   it('is refused to unload what nobody has, and names a file that cannot be served', async () => {
     const hub = await startHub();
-    await expect(unload(hub, 'ghost')).rejects.toMatchObject({ code: 'model_not_found', message: 'no node is connected' });
+    await expect(unload(hub, 'ghost')).rejects.toMatchObject({
+      code: 'model_not_found',
+      message: 'no node is connected',
+    });
     const rejected = [{ file: '/models/ghost/x.gguf', reason: 'tensor type Q3_K' }];
     await PlayedNode.join(hub, 'a', { inventory: { models: [NANO], rejected } });
     await untilCluster(hub, ({ nodes }) => nodes.length === 1);

@@ -80,12 +80,13 @@ export class NodeSessionService {
       inventory,
       shards,
       activationFormat,
+      drainTimeoutMs,
     } = registration;
     await this.reconciler.submit({
       kind: 'node_registered',
       at: this.clock.now(),
       sessionId: session.id,
-      identity: { id, address, computeType, simulated, memoryBytes, version, activationFormat },
+      identity: { id, address, computeType, simulated, memoryBytes, version, activationFormat, drainTimeoutMs },
       inventory,
       shards,
     });

@@ -40,6 +40,7 @@ describe('the stored cluster', () => {
       memoryBytes: 1e9,
       version: '1',
       activationFormat: ActivationFormat.ACTIVATION_FORMAT_INT8,
+      drainTimeoutMs: 5_000,
     }));
     const stored = {
       nodes,

@@ -134,8 +134,8 @@ function storedDeployment(deployment: Deployment): StoredDeployment {
 }
 
 function storedPart(node: ClusterNode): StoredNode {
-  const { id, address, computeType, simulated, memoryBytes, version, activationFormat } = node;
+  const { id, address, computeType, simulated, memoryBytes, version, activationFormat, drainTimeoutMs } = node;
   const drained = node.drained || undefined;
   const held = node.held.length > 0 ? node.held : undefined;
-  return { id, address, computeType, simulated, memoryBytes, version, activationFormat, drained, held };
+  return { id, address, computeType, simulated, memoryBytes, version, activationFormat, drainTimeoutMs, drained, held };
 }

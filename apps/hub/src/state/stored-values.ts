@@ -16,6 +16,7 @@ const storedNode: z.ZodType<StoredNode> = z.object({
   memoryBytes: count,
   version: text,
   activationFormat,
+  drainTimeoutMs: count.optional(),
   drained: z.boolean().optional(),
   held: z.array(z.object({ id: text.min(1), contextLength: count })).optional(),
 });
@@ -42,6 +43,7 @@ const pipeline: z.ZodType<Pipeline> = z.object({
   state: z.enum(['PLANNED', 'LOADING', 'READY', 'DRAINING', 'GONE', 'BROKEN']),
   since: z.number(),
   reason: text,
+  replaces: text.optional(),
 });
 
 /** Hubs that could not be told how to run a model wrote its id alone. */

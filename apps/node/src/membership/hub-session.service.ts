@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { totalmem } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
-import { formatAddress, NODE_CONFIG, type NodeConfig } from '@pangalactic/config';
+import { formatAddress, NODE_CONFIG, parseAddress, type NodeConfig } from '@pangalactic/config';
 import {
   type NodeSessionRequest,
   type NodeSessionResponse,
@@ -16,9 +16,8 @@ import { DrainCoordinator } from '@pangalactic/lifecycle';
 import {
   ACTIVATION_FORMATS,
   advertisedAddress,
-  connectHub,
   type Duplex,
-  type HubClient,
+  HubClients,
   reconnectBackoff,
 } from '@pangalactic/transport';
 import { NodeMetrics } from '../metrics/node-metrics';
@@ -45,9 +44,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
   /** No session begins any more. */
   private readonly leaving = new AbortController();
   private backoff = reconnectBackoff(Infinity, Math.random);
-  private readonly hub: HubClient;
-  /** The hub that the configured one, a standby, has named as the leader. */
-  private leader: HubClient | undefined;
+  private readonly hubs: HubClients;
   private current: Session | undefined;
   private running: Promise<void> = Promise.resolve();
   private hasRegistered = false;
@@ -60,7 +57,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
     private readonly drain: DrainCoordinator,
     private readonly metrics: NodeMetrics,
   ) {
-    this.hub = this.connect(formatAddress(config.hubAddress));
+    this.hubs = new HubClients(config.hubAddresses.map(formatAddress), { clusterToken: config.clusterToken });
   }
 
   /** At least once since the process started: what it serves needs no hub after that. */
@@ -87,8 +84,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
   }
 
   private close(): void {
-    this.leader?.close();
-    this.hub.close();
+    this.hubs.close();
   }
 
   private async keepRegistered(): Promise<void> {
@@ -101,7 +97,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
       } catch (error) {
         if (signal.aborted) return;
         await this.explain(error);
-        this.redirect(toPangalacticError(error).redirectTo);
+        this.hubs.failed(toPangalacticError(error).redirectTo);
       }
       await delay(this.backoff.nextDelayMs(), undefined, { signal }).catch(() => undefined);
     }
@@ -109,7 +105,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
 
   /** One session, until it breaks. */
   private async session(): Promise<void> {
-    const hub = this.leader ?? this.hub;
+    const hub = this.hubs.current;
     const session = hub.nodeSession();
     this.current = session;
     try {
@@ -162,11 +158,11 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
   }
 
   private async registration(): Promise<Register> {
-    const { gpuComputeType, simulatedVramBytes, activationFormat } = this.config;
+    const { gpuComputeType, simulatedVramBytes, activationFormat, drainTimeoutMs } = this.config;
     const constrainedBytes = process.constrainedMemory();
     return {
       nodeId: this.identity.id,
-      address: await advertisedAddress(this.config, this.config.hubAddress),
+      address: await advertisedAddress(this.config, parseAddress(this.hubs.current.address)!),
       computeType: gpuComputeType,
       simulated: simulatedVramBytes > 0,
       memoryBytes: offeredMemory({ simulatedVramBytes, constrainedBytes, totalBytes: totalmem() }),
@@ -176,6 +172,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
       clusterId: this.fence.clusterId,
       term: this.fence.term,
       activationFormat: ACTIVATION_FORMATS[activationFormat],
+      drainTimeoutMs,
     };
   }
 
@@ -191,20 +188,9 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
     }
   }
 
-  /** After every session that failed: a leader that is lost is asked for anew where it is configured. */
-  private redirect(address: string | undefined): void {
-    this.leader?.close();
-    this.leader = address === undefined ? undefined : this.connect(address);
-  }
-
-  private connect(address: string): HubClient {
-    return connectHub(address, { clusterToken: this.config.clusterToken });
-  }
-
   private async explain(error: unknown): Promise<void> {
     const { code, message } = toPangalacticError(error);
-    const hub = (this.leader ?? this.hub).address;
-    this.logger.warn({ event: 'hub_session_lost', hub, code, reason: message });
+    this.logger.warn({ event: 'hub_session_lost', hub: this.hubs.current.address, code, reason: message });
     if (code === 'node_id_taken' && !this.hasRegistered && (await this.identity.disambiguate())) {
       this.logger.log({ event: 'node_id_changed', nodeId: this.identity.id });
     }

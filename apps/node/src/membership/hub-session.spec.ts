@@ -161,6 +161,19 @@ describe('HubSession', () => {
     await until(() => again.heartbeats > 0, { timeoutMs: 5_000, message: 'a heartbeat' });
   });
 
+  it('goes from hub to hub of its list until one takes it, and to the next when that is lost', async () => {
+    const others = await Promise.all([freePort(), freePort()]);
+    const [nobody, spare] = others.map((port) => `127.0.0.1:${port}`) as [string, string];
+    const second = await ScriptedHub.start(spare);
+    await startNode({ NODE_HUB_ADDR: `${nobody},${hubAddress}, ${spare}` });
+    expect((await hub.session()).register.nodeId).toBe('node-0');
+    await hub.close();
+    expect((await second.session()).register.nodeId).toBe('node-0');
+    hub = await ScriptedHub.start(hubAddress);
+    await second.close();
+    expect((await hub.session()).register.nodeId).toBe('node-0');
+  });
+
   it('forgets its shards when it joins another cluster', async () => {
     const node = await startNode();
     const session = await hub.session();

@@ -55,11 +55,11 @@ export class NodeMetrics {
     );
     readOnScrape(
       metrics.linkRoundTrip,
-      byStage(({ link }) => link && link.roundTripMs / 1_000),
+      byStage(({ link }) => link?.times && link.times.roundTripMs / 1_000),
     );
     readOnScrape(
       metrics.linkBandwidth,
-      byStage(({ link }) => link?.bytesPerSecond),
+      byStage(({ link }) => link?.times?.bytesPerSecond),
     );
     readOnScrape(metrics.stageLayers, () =>
       pipelines().map(({ assignment }) => {

@@ -1,7 +1,14 @@
 import { Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { NODE_CONFIG, type NodeConfig } from '@pangalactic/config';
 import { type Inventory, PangalacticError } from '@pangalactic/contracts';
-import { describeModel, listModelFiles, type ModelDescription, readGgufHeader, scanModels, type ScannedModels } from '@pangalactic/models';
+import {
+  describeModel,
+  listModelFiles,
+  type ModelDescription,
+  readGgufHeader,
+  scanModels,
+  type ScannedModels,
+} from '@pangalactic/models';
 
 /** How soon a model that was put into the directory shows up. Network file systems do not tell, so it is looked for. */
 const RESCAN_INTERVAL_MS = 2_000;

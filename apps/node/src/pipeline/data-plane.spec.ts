@@ -101,7 +101,12 @@ describe('the data plane of a tail', () => {
     await open();
     await send(start(0, 1));
     await send(step(1, 0, 4));
-    expect(await fault()).toEqual({ stage: 1, nodeId: 'tail', reason: 'step 1 before the head opened the results' });
+    expect(await fault()).toEqual({
+      stage: 1,
+      nodeId: 'tail',
+      noticedBy: 'tail',
+      reason: 'step 1 before the head opened the results',
+    });
   });
 
   it.each<[string, () => Promise<void>, RegExp]>([
@@ -161,7 +166,7 @@ describe('the data plane of a tail', () => {
     await open();
     act();
     const status = await untilState(tail, 'p1', ShardState.SHARD_STATE_BROKEN);
-    expect(status.fault).toEqual({ stage: 0, nodeId: 'head', reason });
+    expect(status.fault).toEqual({ stage: 0, nodeId: 'head', noticedBy: 'tail', reason });
   });
 
   it('takes the fault of another stage for its own and passes it on, before the connection goes', async () => {
@@ -201,7 +206,12 @@ describe('the data plane of a tail', () => {
     const results = await openResults();
     results.cancel();
     const status = await untilState(tail, 'p1', ShardState.SHARD_STATE_BROKEN);
-    expect(status.fault).toEqual({ stage: 0, nodeId: 'head', reason: 'the connection to it was lost' });
+    expect(status.fault).toEqual({
+      stage: 0,
+      nodeId: 'head',
+      noticedBy: 'tail',
+      reason: 'the connection to it was lost',
+    });
   });
 
   it('breaks when the head goes on without reading results', async () => {

@@ -18,7 +18,7 @@ function scripted(roundTripsMs: number[], chunks: number[]): { client: NodeClien
 }
 
 describe('probeLink', () => {
-  const target = { nodeId: 'b', fingerprint: 'f' };
+  const target = { nodeId: 'b', fingerprint: 'f', rounds: 3 };
 
   it('takes the shortest round trip, and the bandwidth from what follows the first chunk', async () => {
     const { client, now } = scripted([50, 4, 6], [1_000, 2_000, 2_000]);

@@ -1,7 +1,6 @@
 import type { LinkTimes } from '@pangalactic/contracts';
 import type { NodeClient } from '@pangalactic/transport';
 
-const ROUNDS = 3;
 /** Of a call within one machine; below it, the clock tells nothing. */
 const SHORTEST_ROUND_TRIP_MS = 0.05;
 const DEADLINE_MS = 10_000;
@@ -14,13 +13,13 @@ const DEADLINE_MS = 10_000;
  */
 export async function probeLink(
   client: NodeClient,
-  { nodeId, fingerprint }: { readonly nodeId: string; readonly fingerprint: string },
+  { nodeId, fingerprint, rounds }: { readonly nodeId: string; readonly fingerprint: string; readonly rounds: number },
   now: () => number,
 ): Promise<LinkTimes | undefined> {
   let firstChunkMs = Infinity;
   let firstChunkBytes = 0;
   let bytesPerMs = 0;
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     const started = now();
     let firstAt: number | undefined;
     let bytes = 0;

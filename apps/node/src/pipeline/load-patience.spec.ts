@@ -33,8 +33,16 @@ describe('LoadPatience', () => {
       true,
     ],
   ])('is over or not, after 100 ms each: %s', (_case, heard, over) => {
-    const patience = new LoadPatience(100, 0);
+    const patience = new LoadPatience(100, Infinity, 0);
     for (const [progress, at] of heard) patience.progress(progress, at);
     expect(patience.isOver(Math.max(101, heard.at(-1)?.[1] ?? 0))).toBe(over);
+  });
+
+  it('is over sooner when nobody answers', () => {
+    const patience = new LoadPatience(100, 10, 0);
+    expect([10, 11].map((at) => patience.isOver(at))).toEqual([false, true]);
+    patience.heard(11);
+    patience.progress(0.5, 20);
+    expect([30, 31].map((at) => patience.isOver(at))).toEqual([false, true]);
   });
 });

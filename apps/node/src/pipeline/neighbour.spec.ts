@@ -5,6 +5,7 @@ import { pipelineSpec, TestNode } from '../testing/test-node';
 import { Neighbour } from './neighbour';
 
 const STALL_MS = 600_000;
+const SILENCE_MS = 15_000;
 
 /** An engine whose loads get as far as the test says. */
 class SteeredLoads extends MockProvider {
@@ -26,6 +27,7 @@ describe('Neighbour', () => {
   let nodes: TestNode[];
   let neighbour: Neighbour;
   let now: number;
+  let clockReads: number;
   let heard: number[];
 
   /** Dials stage 1 of three; the last one loads as the test says. */
@@ -38,8 +40,17 @@ describe('Neighbour', () => {
     const spec = await pipelineSpec(nodes);
     for (const stage of [1, 2]) nodes[stage]?.pipelines.load({ clusterId: 'c', term: 1, pipeline: spec, stage });
     now = 0;
+    clockReads = 0;
     heard = [];
-    const options = { spec, stage: 1, clusterToken: '', loadStallMs: STALL_MS, now: () => now };
+    const options = {
+      spec,
+      ownStage: 0,
+      stage: 1,
+      clusterToken: '',
+      loadStallMs: STALL_MS,
+      silenceMs: SILENCE_MS,
+      now: () => (clockReads++, now),
+    };
     neighbour = new Neighbour(options, () => undefined);
   });
   afterEach(async () => {
@@ -70,10 +81,21 @@ describe('Neighbour', () => {
     await expect(opening).resolves.toBeDefined();
   });
 
+  it('gives up soon when nobody answers there at all', async () => {
+    await nodes[1]?.close();
+    const opening = neighbour.openHop((progress) => heard.push(progress));
+    const refused = expect(opening).rejects.toMatchObject({
+      fault: { stage: 1, nodeId: 'node-1', noticedBy: 'node-0' },
+    });
+    await until(() => clockReads > 3, { timeoutMs: 10_000, intervalMs: 5, message: 'some attempts' });
+    now = SILENCE_MS + 1;
+    await refused;
+  });
+
   it('gives up when they make none for a while, and blames the stage that it dials', async () => {
     const opening = neighbour.openHop((progress) => heard.push(progress));
     const refused = expect(opening).rejects.toMatchObject({
-      fault: { stage: 1, nodeId: 'node-1', reason: 'it made no progress while loading' },
+      fault: { stage: 1, nodeId: 'node-1', reason: 'it made no progress while loading', noticedBy: 'node-0' },
     });
     await untilHeard(1);
     now = STALL_MS;

@@ -31,17 +31,23 @@ const NOT_YET: ReadonlySet<ErrorCode> = new Set([
   'model_not_ready',
   'deadline_exceeded',
 ]);
+/** Nobody has answered. */
+const SILENCE: ReadonlySet<ErrorCode> = new Set(['service_unavailable', 'deadline_exceeded']);
 
 /** How long a connection outlives its pipeline. The neighbour ends the streams as soon as it has read the fault. */
 const FAREWELL_MS = 2_000;
 
 export interface NeighbourOptions {
   readonly spec: PipelineSpec;
+  /** The stage that dials. */
+  readonly ownStage: number;
   /** The stage that is dialled. */
   readonly stage: number;
   readonly clusterToken: ClusterToken | undefined;
   /** A neighbour that makes no progress for this long while it loads is given up. */
   readonly loadStallMs: number;
+  /** One that does not even answer for this long is given up, too. */
+  readonly silenceMs: number;
   /** A monotonic clock, in milliseconds. */
   readonly now: () => number;
 }
@@ -106,10 +112,10 @@ export class Neighbour {
   }
 
   /** What the way there takes. The hop must be open. */
-  measureLink(): Promise<LinkTimes | undefined> {
+  measureLink(rounds: number): Promise<LinkTimes | undefined> {
     const { spec, stage, now } = this.options;
     const { fingerprint, stages } = spec;
-    return probeLink(this.client, { nodeId: stages[stage]?.nodeId ?? '', fingerprint }, now);
+    return probeLink(this.client, { nodeId: stages[stage]?.nodeId ?? '', fingerprint, rounds }, now);
   }
 
   /** Passes the fault on, waits until the neighbour has ended its streams because of it, and closes the connection. */
@@ -121,9 +127,9 @@ export class Neighbour {
   }
 
   private async untilLoaded<T>(open: (patience: LoadPatience) => Promise<T>): Promise<T> {
-    const { spec, stage, loadStallMs, now } = this.options;
+    const { spec, ownStage, stage, loadStallMs, silenceMs, now } = this.options;
     const { signal } = this.closing;
-    const patience = new LoadPatience(loadStallMs, now());
+    const patience = new LoadPatience(loadStallMs, silenceMs, now());
     const backoff = new Backoff({ initialMs: 50, maxMs: 1_000, random: Math.random });
     for (;;) {
       try {
@@ -131,9 +137,11 @@ export class Neighbour {
         this.stream = opening.catch(() => undefined);
         return await opening;
       } catch (error) {
-        const retryable = !(error instanceof FaultReport) && NOT_YET.has(toPangalacticError(error).code);
+        const { code } = toPangalacticError(error);
+        const retryable = !(error instanceof FaultReport) && NOT_YET.has(code);
+        if (!SILENCE.has(code)) patience.heard(now());
         if (signal.aborted || !retryable || patience.isOver(now())) {
-          throw new FaultReport(faultOf(error, spec, stage));
+          throw new FaultReport(faultOf(error, { spec, stage: ownStage }, stage));
         }
       }
       await delay(backoff.nextDelayMs(), undefined, { signal });

@@ -1,4 +1,5 @@
-import { PangalacticError, type PipelineFault, type PipelineSpec, toPangalacticError } from '@pangalactic/contracts';
+import { PangalacticError, type PipelineFault, toPangalacticError } from '@pangalactic/contracts';
+import type { StageAssignment } from './stage-assignment';
 
 /** A fault that another stage told us about, on its way through the pipeline. */
 export class FaultReport extends Error {
@@ -15,10 +16,14 @@ export function connectionLost(cause?: unknown): PangalacticError {
   return new PangalacticError('service_unavailable', `the connection to it was lost${detail}`, { cause });
 }
 
-/** Blames a stage for whatever was thrown, unless it names another one itself. */
-export function faultOf(error: unknown, spec: PipelineSpec, stage: number): PipelineFault {
+/** The stage that notices. */
+export type PipelinePlace = Pick<StageAssignment, 'spec' | 'stage'>;
+
+/** Blames a stage for whatever was thrown, unless it names another one itself. @param stage to blame, by default the one that notices */
+export function faultOf(error: unknown, { spec, stage: ownStage }: PipelinePlace, stage = ownStage): PipelineFault {
   if (error instanceof FaultReport) return error.fault;
-  return { stage, nodeId: spec.stages[stage]?.nodeId ?? '', reason: toPangalacticError(error).message };
+  const nodeIdOf = (index: number) => spec.stages[index]?.nodeId ?? '';
+  return { stage, nodeId: nodeIdOf(stage), reason: toPangalacticError(error).message, noticedBy: nodeIdOf(ownStage) };
 }
 
 /** What callers of a broken pipeline get. */

@@ -21,6 +21,8 @@ import { STEP_DEADLINE, type StepDeadlineOptions } from './step-deadline';
 
 /** A stage that loads elsewhere without progress is given up after this long, as by the hub. */
 const LOAD_STALL_MS = 600_000;
+/** One that does not even answer: the hub takes only nodes that are up, so the way there is cut or its process stands still. */
+const SILENCE_MS = 15_000;
 /** Sequences that wait for a slot at a head; gateways queue too, and choose where. */
 const QUEUE_LIMIT = 64;
 const SHUTTING_DOWN = 'the node is shutting down';
@@ -60,7 +62,7 @@ export class PipelineRegistry implements OnApplicationShutdown {
   }
 
   links(): LinkTimes[] {
-    return [...this.pipelines.values()].flatMap(({ link }) => link ?? []);
+    return [...this.pipelines.values()].flatMap(({ link }) => link?.times ?? []);
   }
 
   /** @returns takes the listener away again */
@@ -123,7 +125,7 @@ export class PipelineRegistry implements OnApplicationShutdown {
       findModel: (fingerprint) => this.inventory.locate(fingerprint),
       provider: this.provider,
       clusterToken: this.config.clusterToken,
-      loadStallMs: LOAD_STALL_MS,
+      ...{ loadStallMs: LOAD_STALL_MS, silenceMs: SILENCE_MS },
       queueLimit: QUEUE_LIMIT,
       stepDeadline: this.stepDeadline,
       onStatus: (pipeline) => this.announce(pipeline),
@@ -170,6 +172,6 @@ const STATE_NAMES: Readonly<Record<ShardState, string>> = {
 const GONE = { state: ShardState.SHARD_STATE_GONE, progress: 0, fault: undefined, memoryBytes: 0 };
 
 function refused(pipelineId: string, stage: number, nodeId: string, reason: string): ShardStatus {
-  const fault = { stage, nodeId, reason };
+  const fault = { stage, nodeId, reason, noticedBy: nodeId };
   return { pipelineId, state: ShardState.SHARD_STATE_BROKEN, progress: 0, fault, memoryBytes: 0 };
 }

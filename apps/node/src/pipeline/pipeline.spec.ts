@@ -222,7 +222,8 @@ describe('Pipeline', () => {
           message: `pipeline p1: stage ${stage} (node-${stage}): the shard was unloaded`,
         });
       }
-      const fault = { stage, nodeId: `node-${stage}`, reason: 'the shard was unloaded' };
+      const nodeId = `node-${stage}`;
+      const fault = { stage, nodeId, noticedBy: nodeId, reason: 'the shard was unloaded' };
       expect(await faultsOf(nodes)).toEqual(nodes.map(() => fault));
       expect(await failure(open(head))).toMatchObject({ code: 'pipeline_broken' });
     });
@@ -238,7 +239,8 @@ describe('Pipeline', () => {
           message: `pipeline p1: stage ${stage} (node-${stage}): the node is shutting down`,
         });
       }
-      const fault = { stage, nodeId: `node-${stage}`, reason: 'the node is shutting down' };
+      const nodeId = `node-${stage}`;
+      const fault = { stage, nodeId, noticedBy: nodeId, reason: 'the node is shutting down' };
       expect(await faultsOf(nodes)).toEqual(nodes.map(() => fault));
     });
 
@@ -250,7 +252,7 @@ describe('Pipeline', () => {
       const ended = call && failure(call);
       await all[0].close();
       expect(await ended).toMatchObject({ code: 'service_unavailable' });
-      const fault = { stage: 0, nodeId: 'node-0', reason: 'the node is shutting down' };
+      const fault = { stage: 0, nodeId: 'node-0', noticedBy: 'node-0', reason: 'the node is shutting down' };
       expect(await faultsOf(nodes)).toEqual(nodes.map(() => fault));
     });
 
@@ -262,7 +264,9 @@ describe('Pipeline', () => {
       pipeline.cutOff(stage);
       const others = all.filter((_node, index) => index !== stage);
       const reason = expect.stringMatching(/^the connection to it was lost/) as string;
-      expect(await faultsOf(others)).toEqual(others.map(() => ({ stage, nodeId: `node-${stage}`, reason })));
+      const noticedBy = expect.not.stringMatching(`node-${stage}`) as string;
+      const fault = { stage, nodeId: `node-${stage}`, reason, noticedBy };
+      expect(await faultsOf(others)).toEqual(others.map(() => fault));
       if (call && stage > 0) {
         const message = expect.stringContaining(
           `stage ${stage} (node-${stage}): the connection to it was lost`,
@@ -284,6 +288,7 @@ describe('Pipeline', () => {
     expect(fault).toEqual({
       stage: 0,
       nodeId: 'node-0',
+      noticedBy: 'node-0',
       reason: 'step 1 (prefill, 1 rows, 2 tokens) had no result within 100 ms',
     });
     expect((await untilState(tail, 'p1', SHARD_STATE_BROKEN)).fault).toEqual(fault);

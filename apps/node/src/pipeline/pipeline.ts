@@ -1,7 +1,6 @@
 import {
   type HopRequest,
   type HopResponse,
-  type LinkTimes,
   PangalacticError,
   type PipelineFault,
   type ResultsResponse,
@@ -16,6 +15,7 @@ import type { StageMetrics } from '../metrics/stage-metrics';
 import type { LocatedModel } from '../models/model-inventory.service';
 import { feedStage } from './feed-stage';
 import type { HopReceiver } from './hop-receiver';
+import { LinkMeter } from './link-meter';
 import { Neighbour } from './neighbour';
 import { brokenError, connectionLost, FaultReport, faultOf } from './pipeline-fault';
 import { PipelineHead } from './pipeline-head';
@@ -35,6 +35,7 @@ export interface PipelineOptions {
   readonly clusterToken: ClusterToken | undefined;
   /** See NeighbourOptions. */
   readonly loadStallMs: number;
+  readonly silenceMs: number;
   /** Sequences that may wait at the head for a slot. */
   readonly queueLimit: number;
   readonly stepDeadline: StepDeadlineOptions;
@@ -54,8 +55,8 @@ export class Pipeline {
   /** On the head's node, once the stage has loaded. */
   head: PipelineHead | undefined;
   model: ModelDescription | undefined;
-  /** To the next stage, once it is measured. */
-  link: LinkTimes | undefined;
+  /** To the next stage. */
+  link: LinkMeter | undefined;
 
   private state = ShardState.SHARD_STATE_LOADING;
   private progress = 0;
@@ -222,9 +223,8 @@ export class Pipeline {
   private async openHop(stage: number): Promise<StageSink> {
     const neighbour = this.neighbour(stage);
     const hop = await neighbour.openHop((progress) => (this.progressBehind = progress));
-    // Nothing waits for it, and a link that cannot be measured counts as any other.
-    const measured = neighbour.measureLink().catch(() => undefined);
-    void measured.then((link) => (this.link = link));
+    this.link = new LinkMeter((rounds) => neighbour.measureLink(rounds));
+    void this.link.run(this.givingUp.signal);
     return hop;
   }
 
@@ -254,10 +254,10 @@ export class Pipeline {
   }
 
   private neighbour(stage: number): Neighbour {
-    const { clusterToken, loadStallMs } = this.options;
-    const { spec } = this.assignment;
+    const { clusterToken, loadStallMs, silenceMs } = this.options;
+    const { spec, stage: ownStage } = this.assignment;
     if (this.fault) throw new FaultReport(this.fault);
-    const options = { spec, stage, clusterToken, loadStallMs, now: () => performance.now() };
+    const options = { spec, ownStage, stage, clusterToken, loadStallMs, silenceMs, now: () => performance.now() };
     const neighbour = new Neighbour(options, (error) => this.breakBy(error, stage));
     this.neighbours.push(neighbour);
     return neighbour;
@@ -268,8 +268,9 @@ export class Pipeline {
     receiver: HopReceiver,
     runner: StageRunner,
   ): Promise<void> {
-    const { spec, stage, activations } = this.assignment;
-    const lost = (cause?: unknown) => new FaultReport(faultOf(connectionLost(cause), spec, stage - 1));
+    const { assignment } = this;
+    const { stage, activations } = assignment;
+    const lost = (cause?: unknown) => new FaultReport(faultOf(connectionLost(cause), assignment, stage - 1));
     const next = async () => {
       const request = await channel.next().catch((error: unknown) => {
         throw lost(error);
@@ -311,8 +312,8 @@ export class Pipeline {
     return new PangalacticError('model_not_ready', `pipeline ${this.id} is still loading`, { retryAfterSeconds: 1 });
   }
 
-  /** @param stage is to blame, unless the error names another one */
-  private breakBy(error: unknown, stage = this.assignment.stage): void {
-    this.break(faultOf(error, this.assignment.spec, stage));
+  /** @param stage is to blame, unless the error names another one; by default this one */
+  private breakBy(error: unknown, stage?: number): void {
+    this.break(faultOf(error, this.assignment, stage));
   }
 }

@@ -8,7 +8,9 @@ import { type GgufHeader, type GgufTensor, parseGgufHeader } from '../gguf/gguf-
 import type { GgufValue } from '../gguf/gguf-value';
 import { describeModel } from './describe-model';
 
-const nano = parseGgufHeader(readFileSync(join(repositoryRoot(), 'models', 'pangalactic-nano.gguf')).subarray(0, 60_000));
+const nano = parseGgufHeader(
+  readFileSync(join(repositoryRoot(), 'models', 'pangalactic-nano.gguf')).subarray(0, 60_000),
+);
 
 /** The embedded model's header with some metadata set, or removed where undefined. */
 function withMetadata(changes: Record<string, GgufValue | undefined>, header = nano): GgufHeader {
@@ -74,7 +76,7 @@ describe('describeModel', () => {
   });
 
   it('takes rope scaling that scales nothing', () => {
-    const harmless = [{ 'type': 'none', 'factor': 8 }, { factor: 1 }, { factor: 0 }] as const;
+    const harmless = [{ type: 'none', factor: 8 }, { factor: 1 }, { factor: 0 }] as const;
     for (const scaling of harmless) {
       const changes = Object.fromEntries(
         Object.entries(scaling).map(([key, value]) => [`llama.rope.scaling.${key}`, value]),
@@ -96,7 +98,11 @@ describe('describeModel', () => {
     const scaling = { 'llama.rope.scaling.type': 'yarn', 'llama.rope.scaling.factor': 4 };
     const yarn = { originalContextLength: 512, betaFast: 32, betaSlow: 1 };
     expect(describeModel(withMetadata(scaling)).ropeScaling).toEqual({ factor: 4, yarn });
-    const told = { ...scaling, 'llama.rope.scaling.original_context_length': 128, 'llama.rope.scaling.yarn_beta_slow': 2 };
+    const told = {
+      ...scaling,
+      'llama.rope.scaling.original_context_length': 128,
+      'llama.rope.scaling.yarn_beta_slow': 2,
+    };
     expect(describeModel(withMetadata(told)).ropeScaling.yarn).toEqual({
       ...yarn,
       originalContextLength: 128,
@@ -119,9 +125,17 @@ describe('describeModel', () => {
   });
 
   it.each<[string, GgufHeader, string]>([
-    ['another architecture', withMetadata({ 'general.architecture': 'gemma3' }), '"gemma3": allowed: llama, qwen2, qwen3'],
+    [
+      'another architecture',
+      withMetadata({ 'general.architecture': 'gemma3' }),
+      '"gemma3": allowed: llama, qwen2, qwen3',
+    ],
     ['a name of every object', withMetadata({ 'general.architecture': 'constructor' }), 'architecture "constructor"'],
-    ['other rope scaling', withMetadata({ 'llama.rope.scaling.type': 'longrope' }), '"longrope": allowed: none, linear, yarn'],
+    [
+      'other rope scaling',
+      withMetadata({ 'llama.rope.scaling.type': 'longrope' }),
+      '"longrope": allowed: none, linear, yarn',
+    ],
     [
       'other YaRN',
       withMetadata({ 'llama.rope.scaling.type': 'yarn', 'llama.rope.scaling.attn_factor': 2 }),
@@ -132,17 +146,28 @@ describe('describeModel', () => {
     ['other values', withMetadata({ 'llama.attention.value_length': 64 }), 'value_length is 64'],
     ['one part of several', withMetadata({ 'split.count': 3 }), 'one of the 3 parts of a split model'],
     ['a bias', withTensor('blk.0.attn_q.bias', { shape: [192] }), '"blk.0.attn_q.bias" is not part of the llama arch'],
-    ['a head of odd size', withMetadata({ 'llama.attention.key_length': 40 }), 'the head size is 40: allowed: multiples of 16'],
+    [
+      'a head of odd size',
+      withMetadata({ 'llama.attention.key_length': 40 }),
+      'the head size is 40: allowed: multiples of 16',
+    ],
   ])('does not support %s', (_name, header, message) => {
     expect(() => describeModel(header)).toThrow(
-      expect.objectContaining({ code: 'unsupported_architecture', message: expect.stringContaining(message) as string }),
+      expect.objectContaining({
+        code: 'unsupported_architecture',
+        message: expect.stringContaining(message) as string,
+      }),
     );
   });
 
   it.each([
     ['another tokenizer', { model: 'bert' }, 'tokenizer.ggml.model is "bert": allowed: llama, gpt2'],
     ['no tokenizer', { model: undefined }, 'tokenizer.ggml.model is missing: allowed: llama, gpt2'],
-    ['another pre-tokenizer', { model: 'gpt2', pre: 'kimi-k2' }, 'tokenizer.ggml.pre is "kimi-k2": allowed: default, gpt-2'],
+    [
+      'another pre-tokenizer',
+      { model: 'gpt2', pre: 'kimi-k2' },
+      'tokenizer.ggml.pre is "kimi-k2": allowed: default, gpt-2',
+    ],
   ])('does not support %s', (_name, tokenizer, message) => {
     const changes = Object.fromEntries(
       Object.entries(tokenizer).map(([key, value]) => [`tokenizer.ggml.${key}`, value]),
@@ -176,10 +201,22 @@ describe('describeModel', () => {
     ['a missing tensor', withTensor('blk.5.ffn_up.weight', undefined), 'tensor "blk.5.ffn_up.weight" is missing'],
     ['fewer layers than said', withMetadata({ 'llama.block_count': 9 }), 'tensor "blk.8.attn_norm.weight" is missing'],
     ['endless layers', withMetadata({ 'llama.block_count': 4e9 }), 'tensor "blk.8.attn_norm.weight" is missing'],
-    ['a negative scaling', withMetadata({ 'llama.rope.scaling.factor': -1 }), 'factor is -1: allowed: a number above 0'],
-    ['a negative window', withMetadata({ 'llama.attention.sliding_window': -1 }), 'sliding_window is -1: allowed: a whole'],
+    [
+      'a negative scaling',
+      withMetadata({ 'llama.rope.scaling.factor': -1 }),
+      'factor is -1: allowed: a number above 0',
+    ],
+    [
+      'a negative window',
+      withMetadata({ 'llama.attention.sliding_window': -1 }),
+      'sliding_window is -1: allowed: a whole',
+    ],
     ['too few rope factors', withTensor('rope_freqs.weight', { shape: [8] }), 'shape [8], expected [16]'],
-    ['a wrong shape', withTensor('blk.0.attn_k.weight', { shape: [192, 192] }), 'has shape [192, 192], expected [192, 64]'],
+    [
+      'a wrong shape',
+      withTensor('blk.0.attn_k.weight', { shape: [192, 192] }),
+      'has shape [192, 192], expected [192, 64]',
+    ],
     ['a wrong rank', withTensor('output_norm.weight', { shape: [192, 1] }), 'has shape [192, 1], expected [192]'],
     ['no vocabulary', withMetadata({ 'tokenizer.ggml.tokens': undefined }), 'tokenizer.ggml.tokens is missing'],
     ['a wrong vocabulary', withMetadata({ 'tokenizer.ggml.tokens': ['a'] }), 'expected [192, 1]'],

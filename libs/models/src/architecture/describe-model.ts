@@ -111,7 +111,8 @@ function checkTensors(header: GgufHeader, shape: ModelShape): void {
   }
   for (const name of header.tensors.keys()) {
     // Biases, rotary factors, experts: to ignore one would give wrong answers rather than an error.
-    if (!known.has(name)) throw unsupported(`tensor ${quote(name)} is not part of the ${shape.architecture} architecture`);
+    if (!known.has(name))
+      throw unsupported(`tensor ${quote(name)} is not part of the ${shape.architecture} architecture`);
   }
 }
 

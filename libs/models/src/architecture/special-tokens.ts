@@ -73,7 +73,8 @@ export function readSpecialTokens(metadata: MetadataReader, vocabSize: number): 
   const bosId = readTokenId(metadata, 'bos', vocabSize);
   return {
     ...(bosId === undefined ? {} : { bosId }),
-    addBos: bosId !== undefined && (metadata.boolean('tokenizer.ggml.add_bos_token') ?? tokenizerKind(metadata).addsBos),
+    addBos:
+      bosId !== undefined && (metadata.boolean('tokenizer.ggml.add_bos_token') ?? tokenizerKind(metadata).addsBos),
     endOfGenerationIds: [...ends].sort((a, b) => a - b),
   };
 }

@@ -130,7 +130,9 @@ describe('dequantizeRows', () => {
     for (const row of [2, -1, 0.5, NaN]) {
       expect(() => dequantizeRows(GgmlType.F32, raw, 32, [row], out)).toThrow(`row ${row}: allowed: 0 to 1`);
     }
-    expect(() => dequantizeRows(GgmlType.F32, raw, 32, [0, 1], out)).toThrow('2 rows of 32 elements do not fit into 32');
+    expect(() => dequantizeRows(GgmlType.F32, raw, 32, [0, 1], out)).toThrow(
+      '2 rows of 32 elements do not fit into 32',
+    );
     expect(() => dequantizeRows(GgmlType.Q2_K, raw, 256, [0], out)).toThrow('tensor type Q2_K: allowed: F32');
   });
 });

@@ -76,7 +76,9 @@ describe('GgufFile', () => {
     await truncate(path, 3_000_000);
     await expect(GgufFile.open(path)).rejects.toMatchObject({
       code: 'corrupt_model_file',
-      message: expect.stringMatching(/model\.gguf: the file is cut off: tensor "blk\.\d\.\w+\.weight" ends at byte/) as string,
+      message: expect.stringMatching(
+        /model\.gguf: the file is cut off: tensor "blk\.\d\.\w+\.weight" ends at byte/,
+      ) as string,
     });
   });
 

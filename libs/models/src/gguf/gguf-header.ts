@@ -242,7 +242,8 @@ function tensorBytes(name: string, type: GgmlType, shape: readonly number[]): nu
     throw corrupt(`tensor ${quote(name)} of type ${layout.name} has rows of ${shape[0]} elements: not whole blocks`);
   }
   const bytes = shape.reduce((product, size) => product * size, 1) * (layout.blockBytes / layout.blockSize);
-  if (!Number.isSafeInteger(bytes)) throw corrupt(`tensor ${quote(name)} has the impossible shape [${shape.join(', ')}]`);
+  if (!Number.isSafeInteger(bytes))
+    throw corrupt(`tensor ${quote(name)} has the impossible shape [${shape.join(', ')}]`);
   return bytes;
 }
 

@@ -21,7 +21,12 @@ describe('MetadataReader', () => {
     ['a text as number', (metadata) => metadata.number('key'), '7', 'key is "7": allowed: a finite number'],
     ['NaN', (metadata) => metadata.number('key'), NaN, 'key is NaN: allowed: a finite number'],
     ['zero', (metadata) => metadata.positive('key'), 0, 'key is 0: allowed: a number above 0'],
-    ['a fraction', (metadata) => metadata.count('key'), 1.5, 'key is 1.5: allowed: a whole number from 1 to 4294967295'],
+    [
+      'a fraction',
+      (metadata) => metadata.count('key'),
+      1.5,
+      'key is 1.5: allowed: a whole number from 1 to 4294967295',
+    ],
     ['a negative count', (metadata) => metadata.count('key'), -1, 'key is -1'],
     ['a 64-bit count', (metadata) => metadata.count('key'), 2n ** 60n, 'key is 1152921504606846976'],
     ['a list per layer', (metadata) => metadata.count('key'), [4, 8], 'key is a list of 2'],

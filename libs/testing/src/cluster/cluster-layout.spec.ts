@@ -25,11 +25,11 @@ describe('clusterLayout', () => {
     const hub = loadHubConfig(layout.hub.env);
     expect(hub).toMatchObject({ models: ['some-model'], pipelineStages: 2, heartbeatTimeoutMs: 2000 });
     const gateway = loadGatewayConfig(layout.gateway.env);
-    expect(gateway.hubAddress).toEqual(hub.bindAddress);
+    expect(gateway.hubAddresses).toEqual([hub.bindAddress]);
     for (const spec of layout.nodes) {
       const node = loadNodeConfig(spec.env);
       expect(node).toMatchObject({ nodeId: spec.name, gpuComputeType: 'cpu', threads: 1, modelDirectory: '/models' });
-      expect(node.hubAddress).toEqual(hub.bindAddress);
+      expect(node.hubAddresses).toEqual([hub.bindAddress]);
       expect(node.advertiseAddress).toEqual(node.bindAddress);
     }
   });
