@@ -54,7 +54,7 @@ describe('sizePipeline', () => {
       {},
       'stage',
     ],
-    ['contiguous layers', [131, 131, 131, 131, 131, 131, 131, 131, 131], {}, 'split'],
+    ['contiguous layers', [139, 139, 139, 139, 139, 139, 139, 139, 139], {}, 'split'],
   ])('names what does not fit: %s', (_name, nodes, wanted, part) => {
     const { plan, shortage } = size(nodes, wanted);
     expect(plan).toBeUndefined();

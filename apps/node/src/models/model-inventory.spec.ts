@@ -57,7 +57,7 @@ describe('ModelInventory', () => {
     await inventory.rescan();
     expect(inventory.inventory.models.map(({ id }) => id)).toEqual(['nano']);
     const file = join(directory, 'other.gguf');
-    const reason = `${file}: tokenizer.ggml.model is "gpt-2": allowed: llama`;
+    const reason = `${file}: tokenizer.ggml.model is "gpt-2": allowed: llama, gpt2`;
     expect(inventory.inventory.rejected).toEqual([{ file, reason }]);
     await expect(inspectModel('other', file)).rejects.toMatchObject({ code: 'unsupported_tokenizer' });
   });
