@@ -43,6 +43,9 @@ describe('the codec', () => {
       ['/pangalactic.v1.HubService/SetNodeDrained', false, false],
       ['/pangalactic.v1.HubService/ExplainPlan', false, false],
       ['/pangalactic.v1.HubService/LeasePermits', false, false],
+      ['/pangalactic.v1.HubService/ListModels', false, false],
+      ['/pangalactic.v1.HubService/LoadModel', false, false],
+      ['/pangalactic.v1.HubService/UnloadModel', false, false],
     ]);
     expect(shapes('NodeService')).toEqual([
       ['/pangalactic.v1.NodeService/Generate', false, true],
