@@ -10,7 +10,7 @@ export function requireComputeType({ gpuComputeType, simulatedVramBytes }: NodeC
   if (gpuComputeType === 'cpu' || simulatedVramBytes > 0) return;
   throw new PangalacticError(
     'unsupported_compute_type',
-    `NODE_GPU_COMPUTE_TYPE="${gpuComputeType}": the installed onnxruntime-node opens no ${gpuComputeType} device: ` +
-      `install a build that does, or set NODE_GPU_COMPUTE_TYPE=cpu, or NODE_SIMULATED_VRAM_GB to simulate one on the CPU`,
+    `NODE_GPU_COMPUTE_TYPE="${gpuComputeType}": the engine of this version computes on the CPU only: ` +
+      `set NODE_GPU_COMPUTE_TYPE=cpu, or NODE_SIMULATED_VRAM_GB to simulate a GPU on the CPU`,
   );
 }

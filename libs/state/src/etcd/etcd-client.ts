@@ -72,7 +72,8 @@ export class EtcdClient {
         'grpc.max_reconnect_backoff_ms': 1_000,
         'grpc.max_receive_message_length': MAX_RESPONSE_BYTES,
       },
-      defaultCallOptions: ({ isStream }) => (isStream ? {} : { deadline: Date.now() + CALL_DEADLINE_MS }),
+      // Of what etcd3 calls by itself: authenticate.
+      defaultCallOptions: ({ isStream }) => (isStream ? {} : soon()),
       faultHandling: {
         host: () =>
           circuitBreaker(handleWhen(isRecoverableError), { halfOpenAfter: 1_000, breaker: new ConsecutiveBreaker(3) }),
@@ -84,7 +85,7 @@ export class EtcdClient {
   /** Linearizable. @throws PangalacticError */
   async read(request: IRangeRequest): Promise<IRangeResponse> {
     try {
-      return await this.readPolicy.execute(() => this.etcd.kv.range(request));
+      return await this.readPolicy.execute(() => this.etcd.kv.range(request, soon()));
     } catch (error) {
       throw stateError(this.name, error);
     }
@@ -92,21 +93,20 @@ export class EtcdClient {
 
   /** Tried once. */
   write(request: ITxnRequest): Promise<ITxnResponse> {
-    return this.etcd.kv.txn(request);
+    return this.etcd.kv.txn(request, soon());
   }
 
   async grantLease(ttlSeconds: number): Promise<string> {
-    return (await this.etcd.leaseClient.leaseGrant({ TTL: ttlSeconds })).ID;
+    return (await this.etcd.leaseClient.leaseGrant({ TTL: ttlSeconds }, soon())).ID;
   }
 
   async revokeLease(id: string): Promise<void> {
-    await this.etcd.leaseClient.leaseRevoke({ ID: id });
+    await this.etcd.leaseClient.leaseRevoke({ ID: id }, soon());
   }
 
   /** Asks one member, another one each time: a stream that is kept could hang on a frozen one. */
   async keepLeaseAlive(id: string): Promise<'alive' | 'expired'> {
-    const deadline = Date.now() + CALL_DEADLINE_MS;
-    const stream = (await this.etcd.leaseClient.leaseKeepAlive({ deadline })) as unknown as KeepAliveStream;
+    const stream = (await this.etcd.leaseClient.leaseKeepAlive(soon())) as unknown as KeepAliveStream;
     try {
       return await new Promise((resolve, reject) => {
         stream.on('data', ({ TTL }: ILeaseKeepAliveResponse) => resolve(TTL === '0' ? 'expired' : 'alive'));
@@ -139,6 +139,14 @@ export class EtcdClient {
   close(): void {
     this.etcd.close();
   }
+}
+
+/**
+ * One deadline for a call and everything that etcd3 makes of it: it authenticates and calls again for as long as a member
+ * refuses its tokens.
+ */
+function soon(): { deadline: number } {
+  return { deadline: Date.now() + CALL_DEADLINE_MS };
 }
 
 function isTransient(error: Error): boolean {
