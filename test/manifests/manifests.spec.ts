@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import type { V1Container, V1HorizontalPodAutoscaler, V1PodDisruptionBudget } from '@kubernetes/client-node';
+import { loadGatewayConfig } from '@pangalactic/config';
 import { repositoryRoot } from '@pangalactic/contracts';
 import { afterAll, describe, expect, it } from 'vitest';
 import { describeApplication, isApplication, unknownVariables } from './applications';
@@ -170,11 +171,16 @@ describe.each(sets)('%s', (name, read) => {
         'prometheus.io/path': '/metrics',
       });
       for (const path of writes) expect(isWritable(container, path), `${app} writes ${path}`).toBe(true);
-      const preStop = Number(container.lifecycle?.preStop?.exec?.command?.[1] ?? 0);
-      expect(workload.spec.template.spec?.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(
-        preStop + shutdownSeconds,
-      );
+      expect(workload.spec.template.spec?.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(shutdownSeconds);
     }
+  });
+
+  it('lets a gateway accept connections until probes have found that it leaves', () => {
+    const { workload, container } = ours.find(({ app }) => app === 'gateway')!;
+    const { periodSeconds = 0, failureThreshold = 0 } = container.readinessProbe ?? {};
+    const { drainDelayMs } = loadGatewayConfig(environmentOf(workload, container));
+    expect(drainDelayMs).toBeGreaterThan(0);
+    expect(drainDelayMs / 1000).toBeGreaterThanOrEqual(periodSeconds * failureThreshold);
   });
 
   it('mounts volumes that exist', () => {

@@ -31,6 +31,8 @@ function startPod(app: AppName, container: V1Container, pod: Partial<PodFacts> &
   const secrets = { 'pangalactic-gateway-secret/api-key': API_KEY };
   const environment = containerEnvironment(container, { name: pod.ip, nodeName: 'machine-1', secrets, ...pod });
   delete environment.POD_IP;
+  // No load balancer has to notice.
+  if (app === 'gateway') environment.GATEWAY_DRAIN_DELAY_S = '0';
   return machine.start(app, pod.ip, { ...imageEnvironment(container.image!), ...environment });
 }
 

@@ -16,4 +16,5 @@ export const GATEWAY_PROCESS: ProcessSettings<GatewayConfig> = {
     bodyLimit: MAX_BODY_BYTES,
     forceCloseConnections: 'idle',
   }),
+  drain: ({ drainDelayMs }) => ({ delayMs: drainDelayMs }),
 };

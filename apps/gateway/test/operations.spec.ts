@@ -1,3 +1,7 @@
+import { once } from 'node:events';
+import { Agent, request, type IncomingMessage } from 'node:http';
+import { text as textOf } from 'node:stream/consumers';
+import { DrainCoordinator } from '@pangalactic/lifecycle';
 import { freePort, until } from '@pangalactic/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { post, readEvents, startGateway, untilReady } from './gateway-harness';
@@ -14,6 +18,19 @@ afterEach(() => gateway.stop());
 async function probe(path: string): Promise<[number, string]> {
   const response = await fetch(`${gateway.url}${path}`);
   return [response.status, await response.text()];
+}
+
+/** Answers stop after three tokens. @returns what lets them go on */
+function holdAnswers(): () => void {
+  let proceed = () => {};
+  const held = new Promise<void>((resolve) => (proceed = resolve));
+  gateway.cluster.script = async function* () {
+    for await (const response of answer(hello.completionIds)) {
+      yield response;
+      if (response.token?.index === 2) await held;
+    }
+  };
+  return proceed;
 }
 
 describe('probes', () => {
@@ -113,14 +130,7 @@ describe('metrics', () => {
 
   it('are also there under the names that a router for vLLM asks for', async () => {
     gateway = await startGateway();
-    let proceed = () => {};
-    const held = new Promise<void>((resolve) => (proceed = resolve));
-    gateway.cluster.script = async function* () {
-      for await (const response of answer(hello.completionIds)) {
-        yield response;
-        if (response.token?.index === 2) await held;
-      }
-    };
+    const proceed = holdAnswers();
     await untilReady(gateway.url);
     const load = async () => {
       const lines = (await probe('/metrics'))[1].split('\n');
@@ -149,14 +159,7 @@ describe('metrics', () => {
 describe('draining', () => {
   it('finishes the streams in flight, not ready meanwhile', async () => {
     gateway = await startGateway();
-    let proceed: () => void;
-    const held = new Promise<void>((resolve) => (proceed = resolve));
-    gateway.cluster.script = async function* () {
-      for await (const response of answer(hello.completionIds)) {
-        yield response;
-        if (response.token?.index === 2) await held;
-      }
-    };
+    const proceed = holdAnswers();
     await untilReady(gateway.url);
     const response = await post(gateway.url, '/v1/chat/completions', { ...CHAT, stream: true });
     await until(() => gateway.cluster.calls[0]!.taken > 3, { timeoutMs: 5_000, message: 'the first tokens' });
@@ -164,10 +167,42 @@ describe('draining', () => {
     const closed = gateway.app.close();
     await until(async () => (await probe('/readyz'))[0] === 503, { timeoutMs: 5_000, message: 'not ready' });
     expect(JSON.parse((await probe('/readyz'))[1])).toEqual({ ready: false, reasons: ['draining'] });
-    proceed!();
+    proceed();
     const events = await readEvents(response);
     expect(events.map((event) => event.choices[0]!.delta!.content ?? '').join('')).toBe(hello.text);
     await closed;
     await expect(fetch(`${gateway.url}/healthz`)).rejects.toThrow();
+  });
+
+  it('accepts connections meanwhile, and gives up those that clients keep', async () => {
+    gateway = await startGateway();
+    const proceed = holdAnswers();
+    await untilReady(gateway.url);
+    const agent = new Agent({ keepAlive: true });
+    const closed: string[] = [];
+    const ask = async (name: string, path: string, body?: object) => {
+      const call = request(gateway.url + path, {
+        agent,
+        method: body ? 'POST' : 'GET',
+        headers: { 'content-type': 'application/json' },
+      });
+      call.once('socket', (socket) => socket.once('close', () => closed.push(name)));
+      call.end(body && JSON.stringify(body));
+      const [response] = (await once(call, 'response')) as [IncomingMessage];
+      const text = await textOf(response);
+      return { status: response.statusCode, connection: response.headers.connection, text };
+    };
+    const early = ask('early', '/v1/chat/completions', { ...CHAT, stream: true });
+    await until(() => (gateway.cluster.calls[0]?.taken ?? 0) > 3, { timeoutMs: 5_000, message: 'the first tokens' });
+
+    const end = gateway.app.get(DrainCoordinator).begin();
+    const stopped = gateway.app.close();
+    await until(async () => (await probe('/readyz'))[0] === 503, { timeoutMs: 5_000, message: 'not ready' });
+    expect(await ask('late', '/v1/models')).toMatchObject({ status: 200, connection: 'close' });
+    proceed();
+    expect(await early).toMatchObject({ status: 200, connection: 'keep-alive' });
+    await until(() => closed.length === 2, { timeoutMs: 5_000, message: 'both connections are closed' });
+    end();
+    await stopped;
   });
 });

@@ -250,6 +250,14 @@ const CASES: readonly Case[] = [
     ],
     bad: [...BAD_NUMBERS, '0', '3601'],
   }),
+  gateway('GATEWAY_DRAIN_DELAY_S', 'drainDelayMs', {
+    unset: 0,
+    good: [
+      ['0.5', 500],
+      ['60', 60_000],
+    ],
+    bad: [...BAD_NUMBERS, '61'],
+  }),
   ...shared('PANGALACTIC_CLUSTER_TOKEN', 'clusterToken', { unset: undefined, ...SECRETS }),
   ...shared('LOG_LEVEL', 'logLevel', {
     unset: 'info',

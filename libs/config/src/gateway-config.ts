@@ -36,6 +36,12 @@ export const GATEWAY_VARIABLES = {
     '60',
     'seconds that a completion which lost its pipeline waits for a place on another before it ends with an error',
   ),
+  drainDelayMs: variable(
+    'GATEWAY_DRAIN_DELAY_S',
+    seconds({ min: 0, max: 60 }),
+    '0',
+    'seconds after SIGTERM in which new connections are still accepted, while /readyz says 503 so that load balancers choose others',
+  ),
   ...SHARED_VARIABLES,
 };
 

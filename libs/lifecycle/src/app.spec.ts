@@ -7,7 +7,7 @@ import { DrainCoordinator } from './drain-coordinator';
 import type { ReadinessCheck } from './readiness';
 import { specSettings, type SpecConfig } from './app.fixture';
 
-const DRAIN = { readinessDelayMs: 0, deadlineMs: 1_000, closeGraceMs: 200, leaveGraceMs: 5_000 };
+const DRAIN = { delayMs: 0, deadlineMs: 1_000, closeGraceMs: 200, leaveGraceMs: 5_000 };
 const closers: (() => unknown)[] = [];
 
 afterEach(async () => {

@@ -8,7 +8,7 @@ Logger.overrideLogger(false);
 
 function coordinator(options: Partial<DrainOptions> = {}): DrainCoordinator {
   const drain = new DrainCoordinator(
-    { readinessDelayMs: 0, deadlineMs: 5_000, closeGraceMs: 5_000, leaveGraceMs: 5_000, ...options },
+    { delayMs: 0, deadlineMs: 5_000, closeGraceMs: 5_000, leaveGraceMs: 5_000, ...options },
     new GrpcServerHandle(),
     new HttpAdapterHost(),
   );
@@ -24,7 +24,7 @@ async function shutDown(drain: DrainCoordinator): Promise<void> {
 describe('DrainCoordinator', () => {
   it('tells, early and late, that the servers listen', async () => {
     const drain = new DrainCoordinator(
-      { readinessDelayMs: 0, deadlineMs: 5_000, closeGraceMs: 5_000, leaveGraceMs: 5_000 },
+      { delayMs: 0, deadlineMs: 5_000, closeGraceMs: 5_000, leaveGraceMs: 5_000 },
       new GrpcServerHandle(),
       new HttpAdapterHost(),
     );
@@ -39,7 +39,7 @@ describe('DrainCoordinator', () => {
   });
 
   it('is not ready at once, keeps serving, then tells others, then waits for work, then closes', async () => {
-    const drain = coordinator({ readinessDelayMs: 60 });
+    const drain = coordinator({ delayMs: 60 });
     const story: string[] = [];
     const end = drain.begin();
     drain.onDrain(() => {
@@ -65,7 +65,7 @@ describe('DrainCoordinator', () => {
     withWork.begin();
     const withCallback = coordinator({ deadlineMs: 50 });
     withCallback.onDrain(never);
-    const withDelay = coordinator({ deadlineMs: 50, readinessDelayMs: 60_000 });
+    const withDelay = coordinator({ deadlineMs: 50, delayMs: 60_000 });
     for (const drain of [withWork, withCallback, withDelay]) {
       await shutDown(drain);
       expect(drain.closing.aborted).toBe(true);

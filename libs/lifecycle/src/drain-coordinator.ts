@@ -7,9 +7,9 @@ import { PangalacticError } from '@pangalactic/contracts';
 import { GrpcServerHandle } from '@pangalactic/transport';
 
 export interface DrainOptions {
-  /** How long to go on serving after readiness turned false, so that load balancers notice. */
-  readonly readinessDelayMs: number;
-  /** From the signal: work still running then is ended. Fits terminationGracePeriodSeconds (120) with a margin. */
+  /** How long to go on as before, only not ready any more, so that load balancers notice. */
+  readonly delayMs: number;
+  /** From the signal, so including the delay: work still running then is ended. Fits terminationGracePeriodSeconds (120) with a margin. */
   readonly deadlineMs: number;
   /** What the servers get, once drained, to close by themselves before their connections are cut. */
   readonly closeGraceMs: number;
@@ -18,7 +18,7 @@ export interface DrainOptions {
 }
 
 export const DEFAULT_DRAIN_OPTIONS: DrainOptions = {
-  readinessDelayMs: 0,
+  delayMs: 0,
   deadlineMs: 100_000,
   closeGraceMs: 3_000,
   leaveGraceMs: 5_000,
@@ -121,7 +121,7 @@ export class DrainCoordinator implements BeforeApplicationShutdown, OnApplicatio
 
   private async drain(deadline: AbortSignal): Promise<void> {
     const unlessLate = <T>(step: Promise<T>) => Promise.race([step, aborted(deadline)]);
-    await unlessLate(delay(this.options.readinessDelayMs));
+    await unlessLate(delay(this.options.delayMs));
     await unlessLate(Promise.all(this.callbacks.map((callback) => this.run(callback))));
     await unlessLate(this.idle());
   }

@@ -44,7 +44,7 @@ async function specConfig(changes: Partial<SpecConfig> = {}): Promise<SpecConfig
   return {
     http: { host: HOST, port: await freePort() },
     grpc: { host: HOST, port: await freePort() },
-    drain: { readinessDelayMs: 0, deadlineMs: 10_000, closeGraceMs: 300, leaveGraceMs: 5_000 },
+    drain: { delayMs: 0, deadlineMs: 10_000, closeGraceMs: 300, leaveGraceMs: 5_000 },
     logLevel: 'info',
     ...changes,
   };
@@ -133,7 +133,7 @@ describe('a running process', () => {
   });
 
   it('ends at its deadline when work does not, cutting connections', async () => {
-    const drain = { readinessDelayMs: 0, deadlineMs: 200, closeGraceMs: 200, leaveGraceMs: 5_000 };
+    const drain = { delayMs: 0, deadlineMs: 200, closeGraceMs: 200, leaveGraceMs: 5_000 };
     const config = await specConfig({ drain });
     const { child, exit, url, ready } = run(config);
     await ready();
@@ -150,7 +150,7 @@ describe('a running process', () => {
   });
 
   it('is gone after its deadline even when a hook never ends', async () => {
-    const drain = { readinessDelayMs: 0, deadlineMs: 100, closeGraceMs: 100, leaveGraceMs: 100 };
+    const drain = { delayMs: 0, deadlineMs: 100, closeGraceMs: 100, leaveGraceMs: 100 };
     const { child, exit, ready, output } = run(await specConfig({ drain, fault: 'hang' }));
     await ready();
     child.kill('SIGTERM');

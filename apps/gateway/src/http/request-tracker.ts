@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { DrainCoordinator } from '@pangalactic/lifecycle';
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 /**
  * Counts the HTTP requests in flight, for the drain. It follows the raw response, because Fastify's own hooks do not see the
@@ -17,15 +17,20 @@ export class RequestTracker implements OnModuleInit {
 
   onModuleInit(): void {
     const fastify = this.adapterHost.httpAdapter.getInstance<FastifyInstance>();
-    fastify.addHook('onRequest', (_request, reply, next) => {
-      this.track(reply);
+    fastify.addHook('onRequest', (request, reply, next) => {
+      this.track(request, reply);
       next();
     });
   }
 
-  private track(reply: FastifyReply): void {
-    // The next request of a kept connection shall go to a gateway that stays.
-    if (this.drain.state !== 'SERVING') void reply.header('connection', 'close');
+  /** While draining, the next request of a kept connection shall go to a gateway that stays. */
+  private track({ socket }: FastifyRequest, reply: FastifyReply): void {
+    const isLeaving = () => this.drain.state !== 'SERVING';
+    if (isLeaving()) void reply.header('connection', 'close');
+    // An answer that began before has promised to keep its connection.
+    reply.raw.once('finish', () => {
+      if (isLeaving()) socket.destroySoon();
+    });
     reply.raw.once('close', this.drain.begin());
   }
 }
