@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type OpenAI from 'openai';
-import { ask, type Answer } from './openai-client';
+import { ask, type Question } from './openai-client';
 
 const PROMPTS = ['Tell me a story about a dog.', 'Count to 20.', 'What is PanGalactic?', 'Tell me a long story.'];
 const MAX_TOKENS = 60;
@@ -15,7 +15,10 @@ export interface LoadResult {
   readonly slowestMs: number;
 }
 
-/** Streams answers without a break, several at once, each compared with the answer in quiet times. */
+/** @param turn how many questions its client has asked before */
+export type Ask = (question: Question, turn: number) => Promise<object>;
+
+/** Asks without a break, several at once; each answer is compared with the answer in quiet times. */
 export class StreamingLoad {
   private readonly failures: string[] = [];
   private readonly stopping = new AbortController();
@@ -24,16 +27,20 @@ export class StreamingLoad {
   private clients: Promise<void>[] = [];
 
   private constructor(
-    private readonly client: OpenAI,
-    private readonly model: string,
-    private readonly expected: readonly Answer[],
+    private readonly ask: Ask,
+    private readonly expected: readonly object[],
   ) {}
 
-  static async start(client: OpenAI, model: string, parallel = PROMPTS.length): Promise<StreamingLoad> {
+  /** Streams with the official client. */
+  static start(client: OpenAI, model: string): Promise<StreamingLoad> {
+    return StreamingLoad.of((question) => ask(client, model, question));
+  }
+
+  static async of(ask: Ask): Promise<StreamingLoad> {
     const expected = [];
-    for (const prompt of PROMPTS) expected.push(await ask(client, model, question(prompt)));
-    const load = new StreamingLoad(client, model, expected);
-    load.clients = Array.from({ length: parallel }, (_, index) => load.askForEver(index));
+    for (const prompt of PROMPTS) expected.push(await ask(question(prompt), 0));
+    const load = new StreamingLoad(ask, expected);
+    load.clients = PROMPTS.map((_, index) => load.askForEver(index));
     return load;
   }
 
@@ -49,16 +56,16 @@ export class StreamingLoad {
   }
 
   private async askForEver(first: number): Promise<void> {
-    for (let index = first; !this.stopping.signal.aborted; index += 1) {
-      await this.askOnce(index % PROMPTS.length);
+    for (let turn = 0; !this.stopping.signal.aborted; turn += 1) {
+      await this.askOnce((first + turn) % PROMPTS.length, turn);
       await sleep(PAUSE_MS);
     }
   }
 
-  private async askOnce(index: number): Promise<void> {
+  private async askOnce(index: number, turn: number): Promise<void> {
     const startedAt = performance.now();
     try {
-      const answer = await ask(this.client, this.model, question(PROMPTS[index]!));
+      const answer = await this.ask(question(PROMPTS[index]!), turn);
       const [got, wanted] = [JSON.stringify(answer), JSON.stringify(this.expected[index])];
       if (got === wanted) this.answers += 1;
       else this.failures.push(`${got} instead of ${wanted}`);
@@ -69,6 +76,6 @@ export class StreamingLoad {
   }
 }
 
-function question(content: string) {
+function question(content: string): Question {
   return { messages: [{ role: 'user' as const, content }], temperature: 0, maxTokens: MAX_TOKENS };
 }

@@ -5,10 +5,12 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 export class TcpBalancer {
   private readonly sockets = new Set<Socket>();
   private turn = 0;
+  private accepted = 0;
+  private refused = 0;
 
   private constructor(
     private readonly server: Server,
-    private readonly ports: readonly number[],
+    private ports: readonly number[],
   ) {
     server.on('connection', (client) => void this.join(client));
   }
@@ -23,12 +25,28 @@ export class TcpBalancer {
     return `127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
+  /** Connections of clients so far. */
+  get connections(): number {
+    return this.accepted;
+  }
+
+  /** How often a server that was to get a connection did not accept it. */
+  get refusals(): number {
+    return this.refused;
+  }
+
+  /** The servers of connections from now on; those that are open stay where they are. */
+  route(ports: readonly number[]): void {
+    this.ports = ports;
+  }
+
   close(): void {
     this.server.close();
     for (const socket of this.sockets) socket.destroy();
   }
 
   private async join(client: Socket): Promise<void> {
+    this.accepted += 1;
     const server = await this.connect();
     if (!server) {
       client.destroy();
@@ -44,12 +62,14 @@ export class TcpBalancer {
   /** Each in turn, until one accepts. */
   private async connect(): Promise<Socket | undefined> {
     const first = this.turn++;
-    for (let attempt = 0; attempt < this.ports.length; attempt += 1) {
-      const socket = connect(this.ports[(first + attempt) % this.ports.length]!, '127.0.0.1');
+    const { ports } = this;
+    for (let attempt = 0; attempt < ports.length; attempt += 1) {
+      const socket = connect(ports[(first + attempt) % ports.length]!, '127.0.0.1');
       try {
         await once(socket, 'connect');
         return socket;
       } catch {
+        this.refused += 1;
         socket.destroy();
       }
     }

@@ -41,22 +41,6 @@ it('a drained node hands its stage over under load, and no request is lost', asy
   await hub.setNodeDrained({ nodeId, drained: false }, { deadlineMs: 5_000 });
 });
 
-it('a restart of all nodes, one after the other, loses no request', async () => {
-  const load = await StreamingLoad.start(openaiClient(cluster), MODEL);
-  for (const name of cluster.nodeNames) {
-    expect(await cluster.kill(name, 'SIGTERM')).toEqual({ code: 0, signal: null });
-    cluster.start(name);
-    // What an orchestrator waits for before it goes on to the next one.
-    await until(() => cluster.isReady(name), { ...waits, message: `${name} is ready` });
-  }
-  await cluster.untilServing(30_000);
-  const before = load.answered;
-  await until(() => load.answered > before, { ...waits, message: 'an answer after the last restart' });
-  const { failures, answered, slowestMs } = await load.stop();
-  console.log(`rolling restart: ${answered} answers, the slowest took ${(slowestMs / 1000).toFixed(1)} s`);
-  expect(failures).toEqual([]);
-});
-
 it('a hub that is killed and started again under load loses no request and loads nothing again', async () => {
   const load = await StreamingLoad.start(openaiClient(cluster), MODEL);
   const { pipelines } = await cluster.view();
