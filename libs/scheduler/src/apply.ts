@@ -16,7 +16,7 @@ import {
 import type { DeploymentSpec } from './deployment-spec';
 import { forget } from './fault-memory';
 import { withMeasurements } from './measurements';
-import { settlePipelines } from './pipeline-lifecycle';
+import { requestSuccessors, settlePipelines } from './pipeline-lifecycle';
 import { assess } from './rebalance';
 import { noRebalancing } from './rebalancing';
 
@@ -28,7 +28,7 @@ export const FORGET_NODE_MS = 24 * 3_600_000;
 /** The state after an event. Pure: equal arguments give equal states, and the given state is left as it is. */
 export function apply(event: ClusterEvent, state: ClusterState): ClusterState {
   const now = Math.max(state.now, event.at);
-  return settlePipelines(change(event, { ...state, now }));
+  return requestSuccessors(state, settlePipelines(change(event, { ...state, now })));
 }
 
 function change(event: ClusterEvent, state: ClusterState): ClusterState {
