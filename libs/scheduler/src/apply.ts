@@ -193,16 +193,20 @@ const SHARD_PHASES = {
   [ShardState.SHARD_STATE_BROKEN]: 'BROKEN',
 } as const;
 
+/** Characters of a reason that are kept: it is stored with the pipeline, and an engine's may be a page. */
+const LONGEST_REASON = 1_000;
+
 function withStatus(
   shards: ReadonlyMap<string, Shard>,
   status: ShardStatus,
   at: Milliseconds,
 ): ReadonlyMap<string, Shard> {
-  const { pipelineId, state, progress, fault, memoryBytes } = status;
+  const { pipelineId, state, progress, memoryBytes } = status;
   if (state === ShardState.SHARD_STATE_GONE) return withoutEntry(shards, pipelineId);
   if (!(state in SHARD_PHASES)) return shards;
   const phase = SHARD_PHASES[state as keyof typeof SHARD_PHASES];
   const unloading = shards.get(pipelineId)?.unloading ?? false;
+  const fault = status.fault && { ...status.fault, reason: status.fault.reason.slice(0, LONGEST_REASON) };
   return withEntry(shards, pipelineId, { phase, progress, fault, memoryBytes, unloading, changedAt: at });
 }
 

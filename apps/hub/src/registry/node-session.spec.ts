@@ -47,6 +47,11 @@ describe('a node session', () => {
     ['a model without layers', model({ layers: 0, layerBytes: [] }), /^model nano: 0 layers: allowed: 1 to 512$/],
     ['an endless version', registerMessage('a', { version: 'v'.repeat(300_000) }), /^version of 300000 characters/],
     ['an endless compute type', registerMessage('a', { computeType: 'c'.repeat(256) }), /^compute_type of 256 char/],
+    [
+      'a shard of an endless pipeline id',
+      registerMessage('a', { shards: [shardStatus('p'.repeat(256), ShardState.SHARD_STATE_READY)] }),
+      /^pipeline_id of 256 characters/,
+    ],
     ['an endless fingerprint', model({ fingerprint: 'f'.repeat(256) }), /^fingerprint of 256 characters/],
     ['an endless model id', model({ id: '\u0001'.repeat(50) }), /^model ".*": allowed: an id of up to 128 bytes$/],
     ['sizes that do not add up', model({ layerBytes: [1, 2] }), /^model nano: 2 layer_bytes for 6 layers$/],

@@ -49,7 +49,9 @@ export function readRegistration({ register }: NodeSessionRequest): Registration
 }
 
 export function checkShardStatus(status: ShardStatus): void {
-  if (status.pipelineId === '') throw invalid('pipeline_id of a shard status is empty');
+  const { pipelineId, fault } = status;
+  if (pipelineId === '') throw invalid('pipeline_id of a shard status is empty');
+  checkLengths({ pipeline_id: pipelineId, node_id: fault?.nodeId ?? '', noticed_by: fault?.noticedBy ?? '' });
   if (!REPORTABLE_STATES.includes(status.state)) {
     throw invalid(`state ${status.state} of a shard of ${status.pipelineId}: allowed: LOADING, READY, BROKEN, GONE`);
   }
