@@ -1,4 +1,5 @@
 export * from './errors';
+export * from './inventory-limits';
 export * from './package-version';
 export * from './proto-path';
 export * from './generated/pangalactic/v1/model';

@@ -114,7 +114,8 @@ describe('scanModels', () => {
     await mkdir(join(dir, 'two'));
     for (const name of ['a.gguf', 'b.gguf']) await copyFile(NANO, join(dir, 'two', name));
     await mkdir(join(dir, 'same'));
-    for (const name of ['same/model.gguf', 'same.gguf']) await copyFile(NANO, join(dir, name));
+    const longName = `x${'\u00fc'.repeat(64)}.gguf`;
+    for (const name of ['same/model.gguf', 'same.gguf', longName]) await copyFile(NANO, join(dir, name));
 
     const { models, rejected } = await scanModels(dir);
     expect(models.map(({ info }) => info.id)).toEqual(['same']);
@@ -130,6 +131,7 @@ describe('scanModels', () => {
       },
       { file: join(dir, 'text.gguf'), reason: expect.stringContaining('not a GGUF file') as string },
       { file: join(dir, 'two'), reason: '2 GGUF files (a.gguf, b.gguf): allowed: one per folder' },
+      { file: join(dir, longName), reason: 'its name is too long: allowed: 128 bytes' },
     ]);
   });
 

@@ -1,6 +1,12 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type ModelInfo, type RejectedModel, toPangalacticError } from '@pangalactic/contracts';
+import {
+  INVENTORY_LIMITS,
+  isModelId,
+  type ModelInfo,
+  type RejectedModel,
+  toPangalacticError,
+} from '@pangalactic/contracts';
 import { inspectModel } from './inspect-model';
 
 export interface ScannedModels {
@@ -31,6 +37,10 @@ export async function scanModels(dir: string): Promise<ScannedModels> {
       continue;
     }
     paths.set(id, path);
+    if (!isModelId(id)) {
+      rejected.push({ file: path, reason: `its name is too long: allowed: ${INVENTORY_LIMITS.modelIdBytes} bytes` });
+      continue;
+    }
     try {
       models.push({ info: await inspectModel(id, path), path });
     } catch (error) {

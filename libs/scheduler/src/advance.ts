@@ -4,7 +4,7 @@ import type { ClusterEvent, Decision, Observation } from './cluster-event';
 import type { ClusterState, Milliseconds } from './cluster-state';
 import { plan } from './plan';
 
-/** Rounds of decisions at once. What is left to decide then waits for the next call: a rule that undoes another's work ends. */
+/** Rounds of decisions at once: rules that undo each other's work end. What is left to decide then waits for the next call. */
 export const MAX_ROUNDS = 1_000;
 
 export interface Advance {
@@ -27,11 +27,12 @@ export function advance(state: ClusterState, observations: readonly Observation[
     current = next;
   };
   observations.forEach(take);
-  for (let round = 0; round < MAX_ROUNDS; round++) {
-    const due = plan(current, { now });
-    if (due.length === 0) break;
+  let due = plan(current, { now });
+  for (let round = 0; due.length > 0 && round < MAX_ROUNDS; round++) {
     due.forEach(take);
     decisions.push(...due);
+    due = plan(current, { now });
   }
+  if (due.length > 0) changes.push({ event: 'plan_unfinished', rounds: MAX_ROUNDS });
   return { state: current, decisions, changes };
 }

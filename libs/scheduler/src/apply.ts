@@ -16,7 +16,7 @@ import {
 import type { DeploymentSpec } from './deployment-spec';
 import { forget } from './fault-memory';
 import { withMeasurements } from './measurements';
-import { settlePipelines } from './pipeline-lifecycle';
+import { requestSuccessors, settlePipelines } from './pipeline-lifecycle';
 import { assess } from './rebalance';
 import { noRebalancing } from './rebalancing';
 
@@ -28,7 +28,7 @@ export const FORGET_NODE_MS = 24 * 3_600_000;
 /** The state after an event. Pure: equal arguments give equal states, and the given state is left as it is. */
 export function apply(event: ClusterEvent, state: ClusterState): ClusterState {
   const now = Math.max(state.now, event.at);
-  return settlePipelines(change(event, { ...state, now }));
+  return requestSuccessors(state, settlePipelines(change(event, { ...state, now })));
 }
 
 function change(event: ClusterEvent, state: ClusterState): ClusterState {
@@ -193,16 +193,20 @@ const SHARD_PHASES = {
   [ShardState.SHARD_STATE_BROKEN]: 'BROKEN',
 } as const;
 
+/** Characters of a reason that are kept: it is stored with the pipeline, and an engine's may be a page. */
+const LONGEST_REASON = 1_000;
+
 function withStatus(
   shards: ReadonlyMap<string, Shard>,
   status: ShardStatus,
   at: Milliseconds,
 ): ReadonlyMap<string, Shard> {
-  const { pipelineId, state, progress, fault, memoryBytes } = status;
+  const { pipelineId, state, progress, memoryBytes } = status;
   if (state === ShardState.SHARD_STATE_GONE) return withoutEntry(shards, pipelineId);
   if (!(state in SHARD_PHASES)) return shards;
   const phase = SHARD_PHASES[state as keyof typeof SHARD_PHASES];
   const unloading = shards.get(pipelineId)?.unloading ?? false;
+  const fault = status.fault && { ...status.fault, reason: status.fault.reason.slice(0, LONGEST_REASON) };
   return withEntry(shards, pipelineId, { phase, progress, fault, memoryBytes, unloading, changedAt: at });
 }
 

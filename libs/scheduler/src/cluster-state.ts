@@ -118,7 +118,10 @@ export interface Deployment extends StoredDeployment {
   readonly lastFailure: string;
   /** No new pipeline before this time. */
   readonly retryAt: Milliseconds;
-  /** When a gateway last said that a client waits for it; for a REQUEST that was restored, when that was. */
+  /**
+   * When a gateway last said that a client waits for it, or a pipeline of it stopped serving; for a REQUEST that was
+   * restored, when that was.
+   */
   readonly requestedAt: Milliseconds;
 }
 

@@ -51,6 +51,13 @@ describe('a pipeline', () => {
     expect(formatOf('nano-1-2')).toBe(f32);
   });
 
+  it('keeps a bounded part of the reason that a stage gives for its end', () => {
+    const cluster = clusterOf(1, 'a');
+    cluster.breakPipeline('nano-1-1', 'x'.repeat(1_000_000));
+    const [broken] = cluster.changes.filter(({ event }) => event === 'pipeline_broken');
+    expect(broken?.reason).toHaveLength('stage 0 on a: '.length + 1_000);
+  });
+
   it('T9: is not READY while only the stages behind the head are', () => {
     const cluster = clusterOf(2, 'a');
     cluster.node('a').running = false; // Connected, but it answers nothing.
@@ -305,7 +312,10 @@ describe('a node that registers', () => {
     cluster.kill('c');
     cluster.pass(20_000);
     expect(stateOf(cluster, 'c')).toBe('FAILED');
-    cluster.pass(24 * 3_600_000);
+    cluster.now += 24 * 3_600_000 - 60_000;
+    cluster.pass(1);
+    expect(stateOf(cluster, 'c')).toBe('FAILED');
+    cluster.pass(60_000);
     expect(stateOf(cluster, 'c')).toBeUndefined();
     expect(cluster.changes).toContainEqual({ event: 'node_forgotten', nodeId: 'c' });
   });

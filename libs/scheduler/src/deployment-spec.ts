@@ -21,6 +21,7 @@ export interface DeploymentSpec {
   readonly pins: readonly StagePin[];
 }
 
+const MAX_NODE_ID_LENGTH = 253;
 /** Bounds what one wish can make the hub plan. */
 const LIMITS = {
   replicas: [0, 64],
@@ -58,6 +59,9 @@ function checkPins(spec: DeploymentSpec, layers: number | undefined): void {
   let next = 0;
   for (const pin of pins) {
     const { nodeId, layers: range } = pin;
+    if (nodeId.length < 1 || nodeId.length > MAX_NODE_ID_LENGTH) {
+      throw invalid(spec, `a pin on a node id of ${nodeId.length}: allowed: 1 to ${MAX_NODE_ID_LENGTH} characters`);
+    }
     if (nodes.has(nodeId)) throw invalid(spec, `two pins on ${nodeId}: allowed: one stage per node`);
     nodes.add(nodeId);
     if (!Number.isInteger(range.to) || range.from !== next || range.to <= range.from) {

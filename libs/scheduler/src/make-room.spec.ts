@@ -103,6 +103,22 @@ describe('a model that a client asks for', () => {
     expect(statesOf(cluster).b).toBe('NOT_LOADED');
   });
 
+  it.each([
+    ['dies', (cluster: SimulatedCluster) => cluster.crash('node')],
+    ['is told to stop', (cluster: SimulatedCluster) => cluster.leave('node')],
+  ])('is still wanted when its only node %s long after it was asked for, and serves when that is back', (_, end) => {
+    const cluster = clusterWith(ROOM.one);
+    cluster.request('a');
+    cluster.pass(600_000);
+    end(cluster);
+    expect(statesOf(cluster).a).toBe('WAITING');
+    cluster.pass(REQUEST_PATIENCE_MS - 10_000);
+    expect(statesOf(cluster).a).toBe('WAITING');
+    cluster.start('node');
+    cluster.pass(10_000);
+    expect(statesOf(cluster).a).toBe('READY');
+  });
+
   it('does not drive away models whose memory would not be enough', () => {
     const cluster = clusterWith(ROOM.two);
     cluster.request('a');
@@ -168,7 +184,7 @@ describe('whatever clients and operators do', () => {
     let busyAtAll = 0;
     fc.assert(
       fc.property(
-        fc.array(arbitraryStep, { maxLength: 40 }),
+        fc.array(arbitraryStep, { maxLength: 40, size: 'max' }),
         fc.constantFrom(...Object.values(ROOM)),
         (steps, memory) => {
           const cluster = clusterWith(memory);
@@ -192,7 +208,7 @@ describe('whatever clients and operators do', () => {
           expect(statesOf(cluster).c).toBe('READY');
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 60 },
     );
     expect(busyAtAll).toBeGreaterThan(100);
   });

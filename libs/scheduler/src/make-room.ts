@@ -30,7 +30,7 @@ interface IdleModel {
 export function makeRoom(state: ClusterState, now: Milliseconds): Decision[] {
   const idle = idleModels(state, now);
   if (idle.length === 0) return [];
-  const coming = modelsComing(state);
+  const coming = modelsOf(state, isComing);
   for (const deployment of state.deployments.values()) {
     const { modelId, replicas, retryAt } = deployment;
     if (replicas === 0 || now < retryAt || coming.has(modelId)) continue;
@@ -42,12 +42,12 @@ export function makeRoom(state: ClusterState, now: Milliseconds): Decision[] {
   return [];
 }
 
-/** Models that were requested, could not be placed and are not asked for any more. */
+/** Models that were requested, could not be placed and are not asked for any more, not even by streams that one served. */
 export function withdrawAbandoned(state: ClusterState, now: Milliseconds): Decision[] {
-  const coming = modelsComing(state);
+  const running = modelsOf(state, (pipeline) => !isEnded(pipeline));
   const decisions: Decision[] = [];
   for (const { modelId, origin, replicas, requestedAt } of state.deployments.values()) {
-    const abandoned = now - requestedAt > REQUEST_PATIENCE_MS && !coming.has(modelId);
+    const abandoned = now - requestedAt > REQUEST_PATIENCE_MS && !running.has(modelId);
     if (origin === 'REQUEST' && replicas > 0 && abandoned) {
       decisions.push({ kind: 'withdraw', at: now, modelId, reason: 'no client waits for it any more' });
     }
@@ -96,8 +96,8 @@ function lastUse({ spec, state }: Pipeline, nodes: ClusterState['nodes']): Milli
   return head.lastSeenAt - times.idleMs;
 }
 
-function modelsComing({ pipelines }: ClusterState): ReadonlySet<string> {
-  return new Set([...pipelines.values()].filter(isComing).map(({ spec }) => spec.modelId));
+function modelsOf({ pipelines }: ClusterState, which: (pipeline: Pipeline) => boolean): ReadonlySet<string> {
+  return new Set([...pipelines.values()].filter(which).map(({ spec }) => spec.modelId));
 }
 
 /** As if their memory were free already. */

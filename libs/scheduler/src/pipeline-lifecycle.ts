@@ -45,6 +45,19 @@ export function settlePipelines(state: ClusterState): ClusterState {
   return changed ? { ...state, pipelines, deployments, faults } : state;
 }
 
+/** A pipeline that stops serving may leave streams that wait for its successor: they count like clients that ask for it. */
+export function requestSuccessors(before: ClusterState, after: ClusterState): ClusterState {
+  if (before.pipelines === after.pipelines) return after;
+  const waitedFor = [...before.pipelines].flatMap(([id, { spec, state }]) => {
+    const served = state === 'READY' || state === 'DRAINING';
+    const deployment = after.deployments.get(spec.modelId);
+    return served && deployment && after.pipelines.get(id)?.state !== state ? deployment : [];
+  });
+  if (waitedFor.length === 0) return after;
+  const requested = waitedFor.map((each) => [each.modelId, { ...each, requestedAt: after.now }] as const);
+  return { ...after, deployments: new Map([...after.deployments, ...requested]) };
+}
+
 interface Settled {
   readonly next: Pipeline;
   /** What a stage says of its end. */

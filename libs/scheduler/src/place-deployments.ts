@@ -1,6 +1,7 @@
 import type { LayerRange } from '@pangalactic/contracts';
 import type { Decision } from './cluster-event';
 import { isComing, type ClusterState, type Deployment, type Milliseconds, type Pipeline } from './cluster-state';
+import { pipelinesByModel } from './model-state';
 import { planDeployment } from './plan-deployment';
 import { isSlowerThanHoped } from './rebalance';
 
@@ -15,7 +16,10 @@ export function cancelUnwanted(state: ClusterState, now: Milliseconds): Decision
 
 /** One pipeline at a time, so that two cannot be promised the same memory; first replicas before second ones. */
 export function placeDeployments(state: ClusterState, now: Milliseconds): Decision[] {
-  const deployed = [...state.deployments.values()].map((deployment) => ownPipelines(deployment, state));
+  const pipelines = pipelinesByModel(state);
+  const deployed = [...state.deployments.values()].map((deployment) =>
+    ownPipelines(deployment, pipelines.get(deployment.modelId) ?? [], state),
+  );
   for (const pipeline of state.pipelines.values()) {
     if (isComing(pipeline) && !state.deployments.get(pipeline.spec.modelId)?.replicas) {
       return [drain(pipeline, `${pipeline.spec.modelId} is not deployed any more`, now)];
@@ -45,10 +49,8 @@ interface OwnPipelines {
   readonly count: number;
 }
 
-function ownPipelines(deployment: Deployment, state: ClusterState): OwnPipelines {
-  const own = [...state.pipelines.values()].filter(
-    (pipeline) => pipeline.spec.modelId === deployment.modelId && isComing(pipeline),
-  );
+function ownPipelines(deployment: Deployment, all: readonly Pipeline[], state: ClusterState): OwnPipelines {
+  const own = all.filter(isComing);
   const fits = own.filter((pipeline) => mismatch(pipeline, state) === undefined);
   const ready = fits.filter((pipeline) => pipeline.state === 'READY');
   const coming = fits.filter((pipeline) => pipeline.state !== 'READY');

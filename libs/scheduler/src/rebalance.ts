@@ -4,6 +4,7 @@ import type { ClusterNode, ClusterState, Deployment, Milliseconds, Pipeline } fr
 import { loadMsPerToken, predict, type EngineSpeed } from './cost-model';
 import { avoidedPaths, usedSuspects } from './fault-memory';
 import { linksOf } from './measurements';
+import { pipelinesByModel } from './model-state';
 import { machineSpeed } from './place-stages';
 import { planDeployment, stagesOn } from './plan-deployment';
 
@@ -25,7 +26,8 @@ const MEASURED_WITHIN_MS = 60_000;
 export function assess(state: ClusterState): ClusterState {
   const { now, rebalancing } = state;
   if (now - rebalancing.assessedAt < ASSESS_EVERY_MS) return state;
-  const faster = [...state.pipelines.values()].filter((pipeline) => fasterSuccessor(pipeline, state) !== undefined);
+  const pipelines = isQuiet(state) ? [...state.pipelines.values()] : [];
+  const faster = pipelines.filter((pipeline) => fasterSuccessor(pipeline, state) !== undefined);
   const fasterSince = new Map(faster.map(({ spec: { id } }) => [id, rebalancing.fasterSince.get(id) ?? now] as const));
   return { ...state, rebalancing: { ...rebalancing, assessedAt: now, fasterSince } };
 }
@@ -36,7 +38,7 @@ export function assess(state: ClusterState): ClusterState {
  */
 export function rebalance(state: ClusterState, now: Milliseconds): Decision[] {
   const { movedAt, fasterSince } = state.rebalancing;
-  if (now - movedAt < MOVE_EVERY_MS) return [];
+  if (now - movedAt < MOVE_EVERY_MS || fasterSince.size === 0 || !isQuiet(state)) return [];
   for (const [pipelineId, since] of fasterSince) {
     const pipeline = now - since >= LASTING_MS ? state.pipelines.get(pipelineId) : undefined;
     const successor = pipeline && fasterSuccessor(pipeline, state);
@@ -58,8 +60,7 @@ export function isSlowerThanHoped(successor: Pipeline, replaced: Pipeline, state
 function fasterSuccessor({ spec, state: pipelineState }: Pipeline, state: ClusterState): PipelineSpec | undefined {
   const deployment = state.deployments.get(spec.modelId);
   const model = modelOf(spec, state);
-  if (pipelineState !== 'READY' || !deployment || deployment.pins.length > 0 || !model || !isQuiet(state))
-    return undefined;
+  if (pipelineState !== 'READY' || !deployment || deployment.pins.length > 0 || !model) return undefined;
   const nodes = nodesOf(spec, state);
   if (!nodes.every((node) => node?.state === 'CONNECTED' && node.speeds.has(spec.fingerprint))) return undefined;
   // Nothing is given up for speed, and both must fit at once.
@@ -80,13 +81,13 @@ function fasterSuccessor({ spec, state: pipelineState }: Pipeline, state: Cluste
 }
 
 /** Everything that is wanted serves, and nothing else is on its way. */
-function isQuiet({ pipelines, deployments, nodes }: ClusterState): boolean {
-  const all = [...pipelines.values()];
-  const enough = [...deployments.values()].every(
-    ({ modelId, replicas }) => all.filter(({ spec }) => spec.modelId === modelId).length === replicas,
+function isQuiet(cluster: ClusterState): boolean {
+  const pipelines = pipelinesByModel(cluster);
+  const enough = [...cluster.deployments.values()].every(
+    ({ modelId, replicas }) => (pipelines.get(modelId)?.length ?? 0) === replicas,
   );
-  const steady = [...nodes.values()].every(({ state }) => state === 'CONNECTED' || state === 'FAILED');
-  return enough && steady && all.every(({ state }) => state === 'READY');
+  const steady = [...cluster.nodes.values()].every(({ state }) => state === 'CONNECTED' || state === 'FAILED');
+  return enough && steady && [...cluster.pipelines.values()].every(({ state }) => state === 'READY');
 }
 
 function hopedFor(fingerprint: string, { nodes }: ClusterState): EngineSpeed | undefined {

@@ -1,8 +1,13 @@
 import { toPangalacticError, type ErrorCode } from '@pangalactic/contracts';
 import { connectHub, type ClientSettings, type HubClient } from './client';
 
-/** Another hub may answer. */
-const UNREACHABLE: ReadonlySet<ErrorCode> = new Set(['service_unavailable', 'deadline_exceeded']);
+/** Another hub may answer, or know who leads. */
+const ASK_ANOTHER: ReadonlySet<ErrorCode> = new Set([
+  'service_unavailable',
+  'deadline_exceeded',
+  'not_leader',
+  'state_unavailable',
+]);
 
 /** The hubs of one cluster, one at a time: the configured ones in turn, or the leader that one of them has named. */
 export class HubClients {
@@ -25,13 +30,17 @@ export class HubClients {
 
   /** Calls whoever is current; of a standby, the leader that it names. The next call goes to another hub if this one fails. */
   async call<T>(call: (hub: HubClient) => Promise<T>): Promise<T> {
-    try {
-      return await call(this.current);
-    } catch (error) {
-      const { code, redirectTo } = toPangalacticError(error);
-      if (redirectTo !== undefined || UNREACHABLE.has(code)) this.failed(redirectTo);
-      if (redirectTo === undefined) throw error;
-      return call(this.current);
+    for (let isRedirected = false; ; isRedirected = true) {
+      const asked = this.current;
+      try {
+        return await call(asked);
+      } catch (error) {
+        const { code, redirectTo } = toPangalacticError(error);
+        const isOfNoUse = redirectTo !== undefined || ASK_ANOTHER.has(code);
+        // Of several calls at once, the first to fail moves on, for all of them.
+        if (isOfNoUse && asked === this.current) this.failed(redirectTo);
+        if (redirectTo === undefined || isRedirected) throw error;
+      }
     }
   }
 

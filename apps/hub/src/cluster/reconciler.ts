@@ -15,6 +15,8 @@ import { FATAL_HANDLER, type FatalHandler } from './fatal-handler';
 /** Saving again is harmless, so it is the answer to not knowing, too. */
 const PASSING_FAILURES: readonly ErrorCode[] = ['state_unavailable', 'state_outcome_unknown'];
 
+const TROUBLE: ReadonlySet<string> = new Set(['node_failed', 'pipeline_broken', 'plan_unfinished']);
+
 interface Submission {
   readonly observation: Observation;
   readonly settle: () => void;
@@ -131,8 +133,7 @@ export class Reconciler implements OnApplicationShutdown {
 
   private act({ state, decisions, changes }: Advance): void {
     for (const change of changes) {
-      const failed = change.event === 'node_failed' || change.event === 'pipeline_broken';
-      if (failed) this.logger.warn(change);
+      if (TROUBLE.has(change.event)) this.logger.warn(change);
       else this.logger.log(change);
     }
     this.metrics.changed(changes);

@@ -58,6 +58,21 @@ describe('a model that nodes hold', () => {
     expect(third.node.count('load')).toBe(0);
   });
 
+  it('may have any name that a file can have', async () => {
+    const modelId = 'Mein Modell (7B) ü%20\u{1F600}';
+    const inventory = { models: [{ ...NANO, id: modelId }], rejected: [] };
+    const hub = await startHub({ environment: NOTHING_CONFIGURED });
+    const node = await PlayedNode.join(hub, 'a', { inventory });
+    await untilCluster(hub, ({ nodes }) => nodes[0]?.state === 'CONNECTED');
+    expect(await load(hub, { modelId })).toMatchObject({ id: modelId, state: 'LOADING' });
+    const { pipeline } = await node.next('load');
+    await node.report(pipeline!.id, ShardState.SHARD_STATE_READY);
+    await expect.poll(() => list(hub), waits).toMatchObject([{ id: modelId, state: 'READY' }]);
+    await hub.close();
+    const { client } = await startHub({ environment: NOTHING_CONFIGURED, sqlitePath: hub.sqlitePath });
+    expect((await client.getCluster({}, DEADLINE)).pipelines).toMatchObject([{ pipeline: { id: pipeline!.id } }]);
+  });
+
   it('is advertised to gateways and loaded on request', async () => {
     const { hub, node } = await startWithNode();
     const { tables } = watchRoutes(hub);
@@ -101,6 +116,12 @@ describe('a wish about a model', () => {
     ['nobody has', { modelId: 'ghost' }, 'model_not_found', 'no connected node has ghost; they have nano'],
     ['nobody has, on request', { modelId: 'ghost', onRequest: true }, 'model_not_found', 'they have nano'],
     ['has too few layers', { stages: 7 }, 'invalid_request', '7 stages: allowed'],
+    [
+      'is pinned to a node of an endless name',
+      { pins: [{ nodeId: 'a'.repeat(300_000), layers: { from: 0, to: 6 } }] },
+      'invalid_request',
+      'allowed: 1 to 253 characters',
+    ],
     ['gets no context', { contextLength: 0 }, 'invalid_request', 'contextLength 0: allowed'],
     [
       'is pinned in part',

@@ -112,16 +112,21 @@ function writesBetween(before: ClusterState, after: ClusterState): Write[] {
       if (previous === value) continue;
       const json = JSON.stringify(stored(value));
       if (previous === undefined || json !== JSON.stringify(stored(previous))) {
-        writes.push({ key: prefix + id, value: json });
+        writes.push({ key: keyOf(prefix, id), value: json });
       }
     }
-    for (const id of old.keys()) if (!current.has(id)) writes.push({ key: prefix + id });
+    for (const id of old.keys()) if (!current.has(id)) writes.push({ key: keyOf(prefix, id) });
   };
   compare(NODES, before.nodes, after.nodes, storedPart);
   compare(PIPELINES, before.pipelines, after.pipelines, (pipeline) => pipeline);
   const deployments = storedDeployments(after);
   if (deployments !== storedDeployments(before)) writes.push({ key: DEPLOYMENTS, value: deployments });
   return writes;
+}
+
+/** Ids of pipelines begin with their model's, which may be any name that a file can have; keys are visible ASCII. */
+function keyOf(prefix: string, id: string): string {
+  return prefix + id.replace(/[^\x21-\x7e]|%/gu, encodeURIComponent);
 }
 
 function storedDeployments({ deployments }: ClusterState): string {

@@ -10,7 +10,7 @@ export function chunkSize(tokens: number, largest: number): number {
 }
 
 /** While others decode: they wait for each chunk, in a pipeline for one in each stage. */
-export const CHUNK_BESIDE_DECODE_TOKENS = 48;
+const CHUNK_BESIDE_DECODE_TOKENS = 48;
 
 /** Tokens per prefill step. Large chunks save a little per step, but whoever decodes meanwhile waits for them. */
 export function largestChunk(besideDecode: boolean): number {

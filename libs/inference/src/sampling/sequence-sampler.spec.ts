@@ -183,6 +183,22 @@ describe('SequenceSampler', () => {
     );
   });
 
+  it.each([
+    ['nothing but NaN, greedy', 0, [NaN, NaN, NaN]],
+    ['nothing but NaN', 1, [NaN, NaN, NaN]],
+    ['infinity, greedy', 0, [0, Infinity, 1]],
+    ['no token at all', 0, [-Infinity, -Infinity]],
+  ])('is an error rather than a wrong token for logits of %s', async (_case, temperature, logits) => {
+    const sampler = samplerOf(logits.length, { temperature, topP: 0.9 });
+    await expect(sampler.next(Float32Array.from(logits))).rejects.toMatchObject({ code: 'internal_error' });
+  });
+
+  it('never draws what the model excludes', async () => {
+    const logits = Float32Array.of(-Infinity, 0, -Infinity, 0);
+    const ids = await draw(samplerOf(4, { temperature: 2, topP: 1 }), Array<Float32Array>(50).fill(logits));
+    expect(new Set(ids)).toEqual(new Set([1, 3]));
+  });
+
   it('stays finite where exp does not', async () => {
     const sampler = samplerOf(3, { temperature: 0.01, topP: 0.9, topLogprobs: 3 });
     const { id, logprobs } = await sampler.next(Float32Array.of(-3e4, 3e4, 0));

@@ -1,4 +1,4 @@
-import type { SampledToken } from '@pangalactic/contracts';
+import { PangalacticError, type SampledToken } from '@pangalactic/contracts';
 import type { SequenceStart } from '../inference-provider';
 import { argmax } from './argmax';
 import { drawUniform } from './philox';
@@ -35,9 +35,18 @@ export class SequenceSampler {
     this.completionIndex = emittedIds.length;
   }
 
-  /** @param logits of the sequence's next token, one per token of the vocabulary */
+  /**
+   * @param logits of the sequence's next token, one per token of the vocabulary
+   * @throws PangalacticError `internal_error` when the model computed no number: any token would be a wrong one
+   */
   async next(logits: Float32Array): Promise<Pick<SampledToken, 'id' | 'logprobs'>> {
     const id = await this.choose(this.adjust(logits));
+    if (!Number.isFinite(logits[id])) {
+      throw new PangalacticError(
+        'internal_error',
+        `the logit of token ${id} is ${logits[id]}: the model has overflowed`,
+      );
+    }
     this.completionIndex++;
     this.penalties?.add(id);
     const { topLogprobs } = this.settings;

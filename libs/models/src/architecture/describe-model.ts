@@ -1,4 +1,4 @@
-import { PangalacticError } from '@pangalactic/contracts';
+import { INVENTORY_LIMITS, PangalacticError } from '@pangalactic/contracts';
 import { MATRIX_TYPES, VECTOR_TYPES } from '../gguf/engine-format';
 import { corrupt, quote } from '../gguf/errors';
 import { describeTypes, ggmlTypeLayout } from '../gguf/ggml-type';
@@ -74,6 +74,10 @@ function readContextLength(metadata: MetadataReader, architecture: ArchitectureN
 function readShape(metadata: MetadataReader, { tensors }: GgufHeader, architecture: ArchitectureName): ModelShape {
   const key = (name: string) => `${architecture}.${name}`;
   const count = (name: string) => required(metadata.count(key(name)), key(name));
+  const layers = count('block_count');
+  if (layers > INVENTORY_LIMITS.layers) {
+    throw unsupported(`${key('block_count')} is ${layers}: allowed: ${INVENTORY_LIMITS.layers} at most`);
+  }
   const hiddenSize = count('embedding_length');
   const heads = count('attention.head_count');
   const kvHeads = metadata.count(key('attention.head_count_kv')) ?? heads;
@@ -89,7 +93,7 @@ function readShape(metadata: MetadataReader, { tensors }: GgufHeader, architectu
   }
   return {
     architecture,
-    layers: count('block_count'),
+    layers,
     hiddenSize,
     feedForwardSize: count('feed_forward_length'),
     heads,

@@ -18,9 +18,6 @@ const ENCODERS: ReadonlyMap<GgmlType, Encoder> = new Map<GgmlType, Encoder>([
   [GgmlType.Q6_K, encodeQ6K],
 ]);
 
-/** Types that can be written. */
-export const ENCODED_TYPES: readonly GgmlType[] = [...ENCODERS.keys()];
-
 /**
  * Values as a tensor of the type, rounded as ggml's reference quantisers round (ggml-quants.c); K-quants have ggml's
  * layout, but scales found without its search for the best ones.
