@@ -54,7 +54,11 @@ export function manifestFiles(): string[] {
     .sort();
 }
 
-export const hasKubectl = spawnSync('kubectl', ['version', '--client']).status === 0;
+export function kustomizationFiles(): string[] {
+  return readdirSync(kubernetesFolder, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('kustomization.yaml'))
+    .map((path) => join(kubernetesFolder, path));
+}
 
 const kustomized = new Map<string, Manifest[]>();
 

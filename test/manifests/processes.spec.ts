@@ -5,11 +5,12 @@ import { promisify } from 'node:util';
 import type { V1Container } from '@kubernetes/client-node';
 import { childEnvironment } from '@pangalactic/config';
 import { repositoryRoot } from '@pangalactic/contracts';
-import type { AppName } from '@pangalactic/testing';
+import { until, type AppName } from '@pangalactic/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { readDockerfile } from './dockerfile';
-import { containerEnvironment, expand, find, hasKubectl, kustomize, readManifests, type PodFacts } from './manifests';
+import { containerEnvironment, expand, find, kustomize, readManifests, type PodFacts } from './manifests';
+import { hasKubectl } from './programs';
 import { commandsOfPage } from './shell-commands';
 import { StandIn } from './stand-in';
 
@@ -47,7 +48,7 @@ async function untilProbesAreGood(host: string, { ports = [], ...probes }: V1Con
 describe('the processes of the manifests', () => {
   afterEach(() => machine.stop());
 
-  it.skipIf(!hasKubectl)(
+  it.skipIf(!hasKubectl())(
     'of the overlay dev are ready before a model is there, and answer the curl commands',
     async () => {
       const manifests = kustomize('k8s/overlays/dev');
@@ -138,6 +139,17 @@ describe('the etcd of the manifest', () => {
       env: childEnvironment(environment),
     });
     expect(keys.stdout).toContain('/pangalactic/');
+
+    const alarm = { action: 'ACTIVATE', memberID: '0', alarm: 'NOSPACE' };
+    const url = await machine.url('etcd-0.etcd', 2379, '/v3/maintenance/alarm');
+    expect((await fetch(url, { method: 'POST', body: JSON.stringify(alarm) })).ok).toBe(true);
+    const { livenessProbe, readinessProbe } = container;
+    const probe = (path: string | undefined) => machine.status('etcd-0.etcd', 2381, path!);
+    await until(async () => (await probe(readinessProbe!.httpGet!.path)) === 503, {
+      timeoutMs: 10_000,
+      message: 'a full member is not ready',
+    });
+    expect(await probe(livenessProbe!.httpGet!.path), 'a full member goes on').toBe(200);
   });
 
   /** With the command of the manifest, in which the pod's host name stands for the addresses that it listens at. */
