@@ -202,7 +202,7 @@ describe('a pipeline that fails before the first token', () => {
 });
 
 describe('several pipelines', () => {
-  it('share the load', async () => {
+  it('share the load of prompts that none of them has cached', async () => {
     const { cluster } = await start({}, (prepared) => prepared.deploy('p1', 'p2'));
     let finish: () => void;
     const finished = new Promise<void>((resolve) => (finish = resolve));
@@ -213,7 +213,8 @@ describe('several pipelines', () => {
     };
     const answers = [];
     for (let count = 1; count <= 6; count += 1) {
-      answers.push(chat());
+      const messages = [{ role: 'user', content: `Question ${count}` }];
+      answers.push(outcome(post(gateway!.url, '/v1/chat/completions', { ...CHAT, messages })));
       await until(() => cluster.calls.length === count, { timeoutMs: 5_000, message: `call ${count}` });
     }
     finish!();
