@@ -1,5 +1,5 @@
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import { toPangalacticError, type ModelView } from '@pangalactic/contracts';
+import { toPangalacticError, type ErrorCode, type ModelView } from '@pangalactic/contracts';
 import { delay } from '../abort';
 import { LeadingHub } from './leading-hub';
 
@@ -12,6 +12,8 @@ interface WantedModel {
   requests: number;
   /** As the hub said last. */
   view: ModelView | undefined;
+  /** Of the last question, so that an outage is one line in the log. */
+  failure: ErrorCode | undefined;
   readonly served: AbortController;
 }
 
@@ -31,7 +33,7 @@ export class ModelLoads implements OnApplicationShutdown {
   waitFor(modelId: string): () => void {
     let model = this.wanted.get(modelId);
     if (!model) {
-      model = { requests: 0, view: undefined, served: new AbortController() };
+      model = { requests: 0, view: undefined, failure: undefined, served: new AbortController() };
       this.wanted.set(modelId, model);
       void this.ask(modelId, model);
     }
@@ -59,9 +61,12 @@ export class ModelLoads implements OnApplicationShutdown {
         const request = { modelId, onRequest: true, pins: [] };
         const response = await this.hub.call((hub) => hub.loadModel(request, { deadlineMs: ASK_DEADLINE_MS, signal }));
         model.view = response.model;
+        model.failure = undefined;
       } catch (error) {
         if (signal.aborted) return;
-        this.logger.warn({ event: 'model_not_requested', modelId, error: toPangalacticError(error).message });
+        const { code, message } = toPangalacticError(error);
+        if (code !== model.failure) this.logger.warn({ event: 'model_not_requested', modelId, error: message });
+        model.failure = code;
       }
       await delay(ASK_INTERVAL_MS, signal).catch(() => undefined);
     }
