@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import type { V1Container } from '@kubernetes/client-node';
 import { childEnvironment } from '@pangalactic/config';
 import { repositoryRoot } from '@pangalactic/contracts';
-import type { AppName } from '@pangalactic/testing';
+import { until, type AppName } from '@pangalactic/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { readDockerfile } from './dockerfile';
@@ -138,6 +138,17 @@ describe('the etcd of the manifest', () => {
       env: childEnvironment(environment),
     });
     expect(keys.stdout).toContain('/pangalactic/');
+
+    const alarm = { action: 'ACTIVATE', memberID: '0', alarm: 'NOSPACE' };
+    const url = await machine.url('etcd-0.etcd', 2379, '/v3/maintenance/alarm');
+    expect((await fetch(url, { method: 'POST', body: JSON.stringify(alarm) })).ok).toBe(true);
+    const { livenessProbe, readinessProbe } = container;
+    const probe = (path: string | undefined) => machine.status('etcd-0.etcd', 2381, path!);
+    await until(async () => (await probe(readinessProbe!.httpGet!.path)) === 503, {
+      timeoutMs: 10_000,
+      message: 'a full member is not ready',
+    });
+    expect(await probe(livenessProbe!.httpGet!.path), 'a full member goes on').toBe(200);
   });
 
   /** With the command of the manifest, in which the pod's host name stands for the addresses that it listens at. */
