@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { describeApplication, unknownVariables } from './applications';
 import { readDockerfile } from './dockerfile';
+import { hasDockerCompose } from './programs';
 
 interface Service {
   readonly image: string;
@@ -39,7 +40,7 @@ function namesWith(profile: string): string[] {
 }
 
 describe('docker-compose.yml', () => {
-  it.skipIf(spawnSync('docker-compose', ['--version']).status !== 0)('is valid for docker-compose', () => {
+  it.skipIf(!hasDockerCompose())('is valid for docker-compose', () => {
     const { status, stderr } = spawnSync('docker-compose', ['config', '--quiet'], { cwd: root, encoding: 'utf8' });
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   });

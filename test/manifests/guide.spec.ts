@@ -7,7 +7,8 @@ import { describe, expect, it } from 'vitest';
 import { createProgram } from '../../apps/cli/src/program';
 import { readDockerfile } from './dockerfile';
 import { PageCluster } from './kubectl';
-import { containerEnvironment, find, hasKubectl } from './manifests';
+import { containerEnvironment, find } from './manifests';
+import { hasKubectl } from './programs';
 import { commandsOf, commandsOfPage, parseOptions, type ShellCommand } from './shell-commands';
 
 const read = (path: string) => readFileSync(join(repositoryRoot(), path), 'utf8');
@@ -15,6 +16,7 @@ const read = (path: string) => readFileSync(join(repositoryRoot(), path), 'utf8'
 const page = read('docs/deployment.md');
 const commands = commandsOfPage(page);
 const images = readDockerfile();
+const withKubectl = it.skipIf(!hasKubectl());
 const of = (program: string) => commands.filter(({ words }) => words[0] === program);
 
 /** In the order of the page, except that everything is applied before the rest is looked at: the ROCm patch stands before step 6. */
@@ -40,13 +42,13 @@ describe('docs/deployment.md', () => {
     expect(programs).toEqual(new Set(['kubectl', 'pangalactic', 'helm', 'curl', 'docker', 'export', 'etcdctl']));
   });
 
-  it.skipIf(!hasKubectl)('names objects, labels, keys, ports and files that are there', () => {
+  withKubectl('names objects, labels, keys, ports and files that are there', () => {
     const cluster = readPage();
     expect(cluster.namespaces).toEqual(new Set(['pangalactic']));
     expect(cluster.secrets).toEqual(new Set(['pangalactic-gateway-secret/api-key', 'pangalactic-cluster-token/token']));
   });
 
-  it.skipIf(!hasKubectl)('changes containers in ways that their processes and images know', () => {
+  withKubectl('changes containers in ways that their processes and images know', () => {
     const cluster = readPage();
     const environment = cluster.changes.flatMap(({ container }) => container.env ?? []);
     expect(environment.map(({ name }) => name)).toEqual(['HUB_STATE_BACKEND', 'HUB_ETCD_ENDPOINTS']);
@@ -62,7 +64,7 @@ describe('docs/deployment.md', () => {
     ]);
   });
 
-  it.skipIf(!hasKubectl)('switches the hub of the manifest to the etcd of the manifest', () => {
+  withKubectl('switches the hub of the manifest to the etcd of the manifest', () => {
     const { applied, changes } = readPage();
     const hub = find(applied, 'Deployment', 'pangalactic-hub').spec!;
     // The old process lets go of the SQLite file before the new one starts.

@@ -1,4 +1,4 @@
-import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,6 +7,7 @@ import { childEnvironment } from '@pangalactic/config';
 import { repositoryRoot } from '@pangalactic/contracts';
 import { freePort, until } from '@pangalactic/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { hasImageBuilder } from './programs';
 
 const SCRIPTS = join(repositoryRoot(), 'test/manifests/images');
 const DRIVER = process.env.BUILDAH_STORAGE_DRIVER ?? 'overlay';
@@ -17,7 +18,6 @@ const READY_MS = 120_000;
 const USER = 1000;
 
 const isNightly = process.env.PANGALACTIC_NIGHTLY === '1';
-const hasTools = ['buildah', 'mmdebstrap'].every((tool) => spawnSync(tool, ['--version']).status === 0);
 const targets = ['hub', 'gateway', 'node-cpu'] as const;
 type Target = (typeof targets)[number];
 
@@ -31,7 +31,7 @@ interface Image {
   readonly command: readonly string[];
 }
 
-describe.runIf(isNightly && hasTools)('the images hub, gateway and node-cpu', () => {
+describe.runIf(isNightly && hasImageBuilder())('the images hub, gateway and node-cpu', () => {
   const images = new Map<Target, Image>();
   const containers: string[] = [];
   const processes = new Map<string, ChildProcess>();

@@ -11,7 +11,6 @@ import { schemaMistakes, type Manifest } from './kubernetes-schema';
 import {
   containerEnvironment,
   containersOf,
-  hasKubectl,
   kustomize,
   kustomizeWith,
   manifestFiles,
@@ -19,6 +18,7 @@ import {
   workloads,
   type Workload,
 } from './manifests';
+import { hasKubectl } from './programs';
 
 const POD = {
   name: 'etcd-0',
@@ -39,7 +39,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const sets: [name: string, read: () => Manifest[]][] = [
   ['the files of the guide', () => manifestFiles().flatMap(readManifests)],
 ];
-if (hasKubectl) {
+if (hasKubectl()) {
   for (const overlay of ['dev', 'production', 'gpu-operator', 'high-availability']) {
     sets.push([`overlay ${overlay}`, () => kustomize(`deploy/kubernetes/overlays/${overlay}`)]);
   }

@@ -54,8 +54,6 @@ export function manifestFiles(): string[] {
     .sort();
 }
 
-export const hasKubectl = spawnSync('kubectl', ['version', '--client']).status === 0;
-
 const kustomized = new Map<string, Manifest[]>();
 
 /** @throws Error with what kubectl says */

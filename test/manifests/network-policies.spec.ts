@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { hasKubectl, kustomize, manifestFiles, readManifests, workloads } from './manifests';
+import { kustomize, manifestFiles, readManifests, workloads } from './manifests';
 import { allows, type Labels } from './network-policy';
+import { hasKubectl } from './programs';
 import type { V1NetworkPolicy } from '@kubernetes/client-node';
 
 const GATEWAY = { app: 'pangalactic-gateway' };
@@ -56,7 +57,7 @@ const FORBIDDEN: Case[] = [
 const sets: [string, () => ReturnType<typeof readManifests>][] = [
   ['the files of the guide', () => manifestFiles().flatMap(readManifests)],
 ];
-if (hasKubectl) sets.push(['production', () => kustomize('k8s/overlays/production')]);
+if (hasKubectl()) sets.push(['production', () => kustomize('k8s/overlays/production')]);
 
 describe.each(sets)('network policies of %s', (set, read) => {
   const manifests = read();

@@ -9,7 +9,8 @@ import { until, type AppName } from '@pangalactic/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { readDockerfile } from './dockerfile';
-import { containerEnvironment, expand, find, hasKubectl, kustomize, readManifests, type PodFacts } from './manifests';
+import { containerEnvironment, expand, find, kustomize, readManifests, type PodFacts } from './manifests';
+import { hasKubectl } from './programs';
 import { commandsOfPage } from './shell-commands';
 import { StandIn } from './stand-in';
 
@@ -47,7 +48,7 @@ async function untilProbesAreGood(host: string, { ports = [], ...probes }: V1Con
 describe('the processes of the manifests', () => {
   afterEach(() => machine.stop());
 
-  it.skipIf(!hasKubectl)(
+  it.skipIf(!hasKubectl())(
     'of the overlay dev are ready before a model is there, and answer the curl commands',
     async () => {
       const manifests = kustomize('k8s/overlays/dev');
