@@ -1,19 +1,22 @@
 import { mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import type { V1Container, V1HorizontalPodAutoscaler, V1PodDisruptionBudget } from '@kubernetes/client-node';
 import { loadGatewayConfig } from '@pangalactic/config';
 import { repositoryRoot } from '@pangalactic/contracts';
 import { afterAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { describeApplication, isApplication, unknownVariables } from './applications';
 import { readDockerfile } from './dockerfile';
 import { schemaMistakes, type Manifest } from './kubernetes-schema';
 import {
   containerEnvironment,
   containersOf,
+  kustomizationFiles,
   kustomize,
   kustomizeWith,
   manifestFiles,
+  parseManifests,
   readManifests,
   workloads,
   type Workload,
@@ -54,6 +57,15 @@ if (hasKubectl()) {
 
 it('deploy/kubernetes is another name of k8s', () => {
   expect(readlinkSync(join(repositoryRoot(), 'deploy', 'kubernetes'))).toBe('../k8s');
+});
+
+it('patches have one document each: kubectl before 1.31 refuses more', () => {
+  const patches = kustomizationFiles().flatMap((path) => {
+    const { patches = [] } = parse(readFileSync(path, 'utf8')) as { patches?: { path?: string }[] };
+    return patches.flatMap((patch) => (patch.path ? [join(dirname(path), patch.path)] : []));
+  });
+  expect(patches.length).toBeGreaterThan(3);
+  for (const path of patches) expect(parseManifests(readFileSync(path, 'utf8')), path).toHaveLength(1);
 });
 
 it.each<[what: string, change: (hub: Workload) => unknown, mistake: string]>([

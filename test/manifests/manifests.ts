@@ -54,6 +54,12 @@ export function manifestFiles(): string[] {
     .sort();
 }
 
+export function kustomizationFiles(): string[] {
+  return readdirSync(kubernetesFolder, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('kustomization.yaml'))
+    .map((path) => join(kubernetesFolder, path));
+}
+
 const kustomized = new Map<string, Manifest[]>();
 
 /** @throws Error with what kubectl says */

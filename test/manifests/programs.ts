@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 
-/** `patches` of several documents in one file, which the overlays have, came with kustomize 5. */
+/** One before the oldest Kubernetes of the guide; Debian's 1.20 knows no components. */
 const KUBECTL_MINOR = 27;
 
 export function hasKubectl(): boolean {
