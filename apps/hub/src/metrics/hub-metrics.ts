@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { toPangalacticError, type ErrorCode } from '@pangalactic/contracts';
 import { createMetrics, HUB_METRICS, readOnScrape, type Sample } from '@pangalactic/observability';
+import { originOf, pipelinesByModel } from '@pangalactic/scheduler';
 import type { Advance, ClusterState, NodeState, PipelineState } from '@pangalactic/scheduler';
 
 const NODE_STATES: readonly NodeState[] = ['CONNECTED', 'RECONNECTING', 'LEAVING', 'SUSPECT', 'FAILED'];
@@ -78,16 +79,21 @@ export class HubMetrics {
   }
 }
 
-/** Zeros too: a deployed model without a pipeline is what somebody waits for. */
-function pipelineCounts({ deployments, pipelines }: ClusterState): Sample<'model' | 'state'>[] {
-  const all = [...pipelines.values()];
-  const models = new Set([...deployments.keys(), ...all.map(({ spec }) => spec.modelId)]);
-  return [...models].flatMap((model) =>
-    PIPELINE_STATES.map((state) => {
-      const count = all.filter(({ spec, state: current }) => spec.modelId === model && current === state).length;
-      return [{ model, state }, count] as const;
-    }),
-  );
+/**
+ * Zeros too for what the configuration or an operator wants: somebody has to see that it does not serve. What clients alone ask
+ * for may find no place, and what an operator unloaded has none.
+ */
+function pipelineCounts(cluster: ClusterState): Sample<'model' | 'state'>[] {
+  const byModel = pipelinesByModel(cluster);
+  return [...new Set([...cluster.deployments.keys(), ...byModel.keys()])].flatMap((model) => {
+    const isWanted = !['', 'REQUEST'].includes(originOf(model, cluster));
+    const own = byModel.get(model) ?? [];
+    const counts = PIPELINE_STATES.map((state) => ({
+      state,
+      count: own.filter((each) => each.state === state).length,
+    }));
+    return counts.flatMap(({ state, count }) => (count > 0 || isWanted ? [[{ model, state }, count] as const] : []));
+  });
 }
 
 function secondsSince(startedAt: number): number {

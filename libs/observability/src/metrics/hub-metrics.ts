@@ -9,7 +9,11 @@ export const HUB_METRICS = {
   term: gauge('pangalactic_hub_term', 'Term of the leadership, in the hub that leads; rises with every change.'),
   nodes: gauge('pangalactic_hub_nodes', 'Nodes; at the leader as it sees them, at a standby as stored.', ['state']),
   drainedNodes: gauge('pangalactic_hub_nodes_drained', 'Nodes that an operator has drained, whatever their state.'),
-  pipelines: gauge('pangalactic_hub_pipelines', 'Pipelines of each deployed model.', ['model', 'state']),
+  pipelines: gauge(
+    'pangalactic_hub_pipelines',
+    'Pipelines of each model; none counts as 0 for models that the configuration or an operator wants.',
+    ['model', 'state'],
+  ),
   events: counter('pangalactic_hub_events_total', 'Changes of nodes, pipelines and deployments, as logged.', ['event']),
   heartbeats: counter('pangalactic_hub_heartbeats_total', 'Heartbeats received from nodes.'),
   oldestHeartbeat: gauge(
