@@ -210,6 +210,6 @@ describe('whatever clients and operators do', () => {
       ),
       { numRuns: 60 },
     );
-    expect(busyAtAll).toBeGreaterThan(100);
+    expect(busyAtAll).toBeGreaterThan(50);
   });
 });
