@@ -70,7 +70,7 @@ describe('docker-compose.yml', () => {
       `http://127.0.0.1:${ports.http}/readyz`,
     ]);
     for (const mapping of service.ports ?? [])
-      expect(Object.values(ports).map(String)).toContain(mapping.split(':')[1]);
+      expect(Object.values(ports).map(String)).toContain(mapping.split(':').at(-1));
     const mounts = (service.volumes ?? []).map((volume) => volume.split(':')[1]!);
     for (const path of writes) expect(mounts.some((mount) => path.startsWith(`${mount}/`))).toBe(true);
   });
@@ -139,7 +139,7 @@ describe('docker-compose.yml', () => {
       providers: [{ options: { path: '/var/lib/grafana/dashboards' } }],
     });
     expect(compose.services.grafana).toMatchObject({
-      ports: ['3000:3000'],
+      ports: ['127.0.0.1:3000:3000'],
       environment: { GF_SECURITY_ADMIN_USER: 'admin', GF_SECURITY_ADMIN_PASSWORD: 'pangalactic' },
     });
   });
