@@ -9,7 +9,7 @@ import { drawFault, inflict, ROLES, type Fault, type Role } from './faults';
 
 const NIGHTLY = process.env.PANGALACTIC_NIGHTLY === '1';
 const ROUNDS = NIGHTLY ? 100 : Infinity;
-const DURATION_MS = NIGHTLY ? Infinity : 65_000;
+const DURATION_MS = NIGHTLY ? Infinity : 45_000;
 /** A printed seed, given here, draws the same faults, questions and moments again. */
 const SEED = Number(process.env.PANGALACTIC_CHAOS_SEED ?? randomInt(2 ** 31));
 /** Weights that float32 holds exactly: every answer must equal its answer without a fault. */
