@@ -10,6 +10,8 @@ import { advance } from './advance';
 import type { ClusterChange } from './cluster-change';
 import type { Beat, Decision, Observation } from './cluster-event';
 import type { DeploymentSpec } from './deployment-spec';
+import { viewCluster } from './cluster-view';
+import { routes } from './routes';
 import { restoreCluster, type ClusterState, type StoredCluster, type WantedModels } from './cluster-state';
 
 export const HEARTBEAT_TIMEOUT_MS = 15_000;
@@ -332,3 +334,15 @@ function storedPart(state: ClusterState): StoredCluster {
   };
   return JSON.parse(JSON.stringify(stored)) as StoredCluster;
 }
+
+export const clusterOf = (stages: number, ...ids: string[]): SimulatedCluster => {
+  const cluster = new SimulatedCluster({ models: ['nano'], stages });
+  for (const id of ids) cluster.start(id);
+  return cluster;
+};
+export const routed = (cluster: SimulatedCluster) => routes(cluster.state).routes.map(({ pipeline }) => pipeline!.id);
+export const waitingFor = (cluster: SimulatedCluster) =>
+  viewCluster(cluster.state, cluster.now).deployments[0]!.waitingFor;
+export const stateOf = (cluster: SimulatedCluster, id: string) => cluster.state.nodes.get(id)?.state;
+export const nodesOf = (cluster: SimulatedCluster, id: string) =>
+  cluster.state.pipelines.get(id)!.spec.stages.map(({ nodeId }) => nodeId);
