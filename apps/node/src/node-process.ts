@@ -1,15 +1,10 @@
 import { loadNodeConfig, type NodeConfig } from '@pangalactic/config';
 import type { ProcessSettings } from '@pangalactic/lifecycle';
-import { requireComputeType } from './membership/compute-type';
 import { NodeModule } from './node.module';
 
 export const NODE_PROCESS: ProcessSettings<NodeConfig> = {
   name: 'node',
-  loadConfig: () => {
-    const config = loadNodeConfig();
-    requireComputeType(config);
-    return config;
-  },
+  loadConfig: () => loadNodeConfig(),
   createModule: (config) => NodeModule.forRoot(config),
   http: ({ httpAddress }) => ({ address: httpAddress, variable: 'NODE_HTTP_ADDR', forceCloseConnections: true }),
   grpc: ({ bindAddress, clusterToken }) => ({

@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { totalmem } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { formatAddress, NODE_CONFIG, parseAddress, type NodeConfig } from '@pangalactic/config';
@@ -25,7 +24,7 @@ import { ModelInventory } from '../models/model-inventory.service';
 import { PipelineRegistry } from '../pipeline/pipeline-registry.service';
 import { ClusterFence } from './cluster-fence';
 import { NodeIdentity } from './node-identity';
-import { offeredMemory } from './node-memory';
+import { OFFERED_MEMORY } from './node-memory';
 
 const REGISTER_TIMEOUT_MS = 10_000;
 /** What the hub gets to take note of an orderly leave. */
@@ -51,6 +50,7 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
 
   constructor(
     @Inject(NODE_CONFIG) private readonly config: NodeConfig,
+    @Inject(OFFERED_MEMORY) private readonly memoryBytes: number,
     private readonly identity: NodeIdentity,
     private readonly inventory: ModelInventory,
     private readonly pipelines: PipelineRegistry,
@@ -159,13 +159,12 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
 
   private async registration(): Promise<Register> {
     const { gpuComputeType, simulatedVramBytes, activationFormat, drainTimeoutMs } = this.config;
-    const constrainedBytes = process.constrainedMemory();
     return {
       nodeId: this.identity.id,
       address: await advertisedAddress(this.config, parseAddress(this.hubs.current.address)!),
       computeType: gpuComputeType,
       simulated: simulatedVramBytes > 0,
-      memoryBytes: offeredMemory({ simulatedVramBytes, constrainedBytes, totalBytes: totalmem() }),
+      memoryBytes: this.memoryBytes,
       version: packageVersion(),
       inventory: this.inventory.inventory,
       shards: this.pipelines.statuses(),

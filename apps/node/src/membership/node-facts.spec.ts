@@ -1,47 +1,32 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { hostname, tmpdir } from 'node:os';
+import { hostname, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
 import { loadNodeConfig } from '@pangalactic/config';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { requireComputeType } from './compute-type';
 import { NodeIdentity } from './node-identity';
-import { offeredMemory } from './node-memory';
+import { grantedMemory, offeredMemory } from './node-memory';
 
 describe('offeredMemory', () => {
-  it.each([
-    ['the simulated memory', { simulatedVramBytes: 5, constrainedBytes: 7, totalBytes: 9 }, 5],
-    ['the limit of the control group', { simulatedVramBytes: 0, constrainedBytes: 7, totalBytes: 9 }, 7],
-    ['all memory when the limit is beyond it', { simulatedVramBytes: 0, constrainedBytes: 2 ** 62, totalBytes: 9 }, 9],
-    ['all memory without a limit', { simulatedVramBytes: 0, constrainedBytes: 0, totalBytes: 9 }, 9],
-    ['all memory when no limit is known', { simulatedVramBytes: 0, constrainedBytes: undefined, totalBytes: 9 }, 9],
-  ])('is %s', (_case, facts, expected) => {
-    expect(offeredMemory(facts)).toBe(expected);
+  it('is the simulated memory where there is one', async () => {
+    const config = loadNodeConfig({ NODE_GPU_COMPUTE_TYPE: 'cuda', NODE_SIMULATED_VRAM_GB: '0.5' });
+    expect(await offeredMemory(config)).toBe(2 ** 29);
+  });
+
+  it('is what the machine grants a node that computes on its cores', async () => {
+    const config = loadNodeConfig({ NODE_GPU_COMPUTE_TYPE: 'cpu' });
+    expect(await offeredMemory(config)).toBe(grantedMemory(process.constrainedMemory(), totalmem()));
   });
 });
 
-describe('requireComputeType', () => {
+describe('grantedMemory', () => {
   it.each([
-    ['cpu', '0'],
-    ['cpu', '1'],
-    ['cuda', '0.5'],
-    ['rocm', '2'],
-    ['metal', '2'],
-  ])('takes %s with %s GB simulated', (type, gigabytes) => {
-    const config = loadNodeConfig({ NODE_GPU_COMPUTE_TYPE: type, NODE_SIMULATED_VRAM_GB: gigabytes });
-    expect(() => requireComputeType(config)).not.toThrow();
-  });
-
-  it.each(['cuda', 'rocm', 'metal'])('refuses %s without simulation, in one line that says what to do', (type) => {
-    const config = loadNodeConfig({ NODE_GPU_COMPUTE_TYPE: type });
-    expect(() => requireComputeType(config)).toThrow(
-      expect.objectContaining({
-        code: 'unsupported_compute_type',
-        message: expect.stringMatching(
-          /^NODE_GPU_COMPUTE_TYPE="\w+": .*NODE_GPU_COMPUTE_TYPE=cpu, or NODE_SIMULATED_VRAM_GB[^\n]*$/,
-        ) as string,
-      }),
-    );
+    ['the limit of the control group', 7, 9, 7],
+    ['all memory when the limit is beyond it', 2 ** 62, 9, 9],
+    ['all memory without a limit', 0, 9, 9],
+    ['all memory when no limit is known', undefined, 9, 9],
+  ])('is %s', (_case, constrainedBytes, totalBytes, expected) => {
+    expect(grantedMemory(constrainedBytes, totalBytes)).toBe(expected);
   });
 });
 

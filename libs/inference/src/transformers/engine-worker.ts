@@ -1,55 +1,85 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { type PangalacticError, toPangalacticError } from '@pangalactic/contracts';
+import { gpuFailure } from './engine/gpu-check';
 import { ShardEngine } from './engine/shard-engine';
-import { type FromWorker, serialiseError, type ToWorker, type WorkerInput } from './worker-protocol';
+import { type FromEngine, serialiseError, type ShardInput, type ToEngine } from './engine-protocol';
 
-/** Runs one shard. session.run blocks its thread, so each shard has its own; messages take effect in their order. */
-function main(): void {
-  const port = parentPort!;
-  const { spec, options } = workerData as WorkerInput;
-  const send = (message: FromWorker) => port.postMessage(message);
+interface Port {
+  send(message: FromEngine): void;
+  onMessage(listener: (message: ToEngine) => void): void;
+  /** Lets the thread or the process end. */
+  close(): void;
+}
+
+/**
+ * Runs one shard, in a thread or in a process (see engine-host.ts). session.run blocks its thread, so each shard has its
+ * own; messages take effect in their order.
+ */
+function main(port: Port): void {
   const closing = new AbortController();
   let engine: ShardEngine | undefined;
   let fault: PangalacticError | undefined;
 
-  const load = async (): Promise<void> => {
+  const load = async ({ spec, options }: ShardInput): Promise<void> => {
     try {
-      engine = await ShardEngine.open(
-        spec,
-        options,
-        (fraction) => send({ kind: 'progress', fraction }),
-        closing.signal,
-      );
-      send({ kind: 'loaded', memoryBytes: engine.memoryBytes });
+      const onProgress = (fraction: number) => port.send({ kind: 'progress', fraction });
+      engine = await ShardEngine.open(spec, options, onProgress, closing.signal);
+      port.send({ kind: 'loaded', memoryBytes: engine.memoryBytes });
     } catch (error) {
-      send({ kind: 'failed', error: serialiseError(error) });
+      port.send({ kind: 'failed', error: serialiseError(error) });
       port.close();
     }
   };
-  const handle = async (message: ToWorker): Promise<void> => {
-    if (message.kind === 'close') {
-      await engine?.close();
-      port.close();
-      return;
+  const handle = async (message: ToEngine): Promise<void> => {
+    switch (message.kind) {
+      case 'check-gpu':
+        port.send({ kind: 'checked', failure: await gpuFailure() });
+        port.close();
+        return;
+      case 'load':
+        return load(message);
+      case 'close':
+        await engine?.close();
+        port.close();
+        return;
     }
     try {
       if (fault) throw fault;
       if (message.kind === 'command') {
-        engine!.apply(message.command);
+        await engine!.apply(message.command);
       } else {
-        send({ kind: 'output', id: message.id, output: await engine!.run(message.step) });
+        port.send({ kind: 'output', id: message.id, output: await engine!.run(message.step) });
       }
     } catch (error) {
       fault = toPangalacticError(error);
-      if (message.kind === 'run') send({ kind: 'error', id: message.id, error: serialiseError(fault) });
+      if (message.kind === 'run') port.send({ kind: 'error', id: message.id, error: serialiseError(fault) });
     }
   };
-  let queue = load();
-  port.on('message', (message: ToWorker) => {
+  let queue = Promise.resolve();
+  port.onMessage((message) => {
     // A load that is still running gives up at its next tensor.
     if (message.kind === 'close') closing.abort();
     queue = queue.then(() => handle(message));
   });
 }
 
-main();
+function threadPort(port: NonNullable<typeof parentPort>): Port {
+  return {
+    send: (message) => port.postMessage(message),
+    onMessage: (listener) => port.on('message', listener),
+    close: () => port.close(),
+  };
+}
+
+function processPort(): Port {
+  // A terminal sends them to all its processes. The node decides when its shards end, and no shard outlives it.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => undefined);
+  process.on('disconnect', () => process.exit());
+  return {
+    send: (message) => process.send!(message),
+    onMessage: (listener) => process.on('message', (message) => listener(message as ToEngine)),
+    close: () => process.disconnect(),
+  };
+}
+
+main(parentPort ? threadPort(parentPort) : processPort());

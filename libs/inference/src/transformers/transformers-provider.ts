@@ -1,10 +1,14 @@
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { InferenceProvider, Shard, ShardSpec } from '../inference-provider';
 import { WeightCache } from './compiler/weight-cache';
+import type { Device } from './engine/graph-session';
 import { inPlaceKvFailure } from './engine/self-check';
-import { WorkerShard } from './worker-shard';
+import { type EngineHost, startProcess, startThread } from './engine-host';
+import { requireGpu } from './require-gpu';
+import { RemoteShard } from './remote-shard';
 
 export interface TransformersOptions {
+  readonly device?: Device;
   /** Intra-operator threads of each shard. */
   readonly threads: number;
   /** Folder of compiled weights, shared by all shards and, if need be, by several processes. */
@@ -19,13 +23,14 @@ export interface TransformersOptions {
 /** Real inference on onnxruntime-node. */
 export class TransformersProvider implements InferenceProvider {
   readonly backend = 'transformers';
-  private readonly shards = new Set<WorkerShard>();
+  private readonly shards = new Set<RemoteShard>();
 
   private constructor(
     private readonly options: TransformersOptions,
     private readonly inPlace: boolean,
   ) {}
 
+  /** @throws PangalacticError `unsupported_compute_type` when there is no GPU that computes as it should */
   static async create(
     options: TransformersOptions,
     selfCheck: () => Promise<string | undefined> = inPlaceKvFailure,
@@ -36,20 +41,27 @@ export class TransformersProvider implements InferenceProvider {
         `onnxruntime cannot update the KV cache in place (${failure}): it is copied, and decoding is slower at long contexts`,
       );
     }
+    if (options.device === 'gpu') await requireGpu(options);
     await new WeightCache(options.cacheDir).sweep();
     return new TransformersProvider(options, failure === undefined);
   }
 
   async load(spec: ShardSpec, onProgress: (fraction: number) => void, signal?: AbortSignal): Promise<Shard> {
-    const { threads, cacheDir, profilePrefix, workerFile = join(__dirname, 'engine-worker.js') } = this.options;
-    const options = { threads, cacheDir: resolve(cacheDir), inPlace: this.inPlace, profilePrefix };
-    const shard = await WorkerShard.start(workerFile, { spec, options }, onProgress, signal);
+    signal?.throwIfAborted();
+    const { device, threads, cacheDir, profilePrefix } = this.options;
+    const options = { device, threads, cacheDir: resolve(cacheDir), inPlace: this.inPlace, profilePrefix };
+    const shard = await RemoteShard.load(this.startEngine(), { spec, options }, onProgress, signal);
     this.shards.add(shard);
-    void shard.exited.then(() => this.shards.delete(shard));
+    void shard.ended.then(() => this.shards.delete(shard));
     return shard;
   }
 
   async close(): Promise<void> {
     await Promise.all([...this.shards].map((shard) => shard.unload()));
+  }
+
+  private startEngine(): EngineHost {
+    const { device, workerFile, onWarning } = this.options;
+    return device === 'gpu' ? startProcess(workerFile, onWarning) : startThread(workerFile);
   }
 }

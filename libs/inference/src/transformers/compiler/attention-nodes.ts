@@ -1,8 +1,8 @@
-import { ARCHITECTURES, type ModelDescription } from '@pangalactic/models';
+import { ARCHITECTURES } from '@pangalactic/models';
 import type { GraphBuilder } from '../onnx/graph-builder';
 import { OnnxType } from '../onnx/onnx-schema';
 import { INPUT, kvNames } from './graph-names';
-import { addNorm, type Nodes } from './nodes';
+import { addNorm, type LayerModel, type Nodes } from './nodes';
 import type { RotaryTables } from './rotary-tables';
 import { vectorNames } from './weight-plan';
 
@@ -16,7 +16,7 @@ const CONSTANT = {
   projectionSizes: 'projection_sizes',
 } as const;
 
-export function addAttentionConstants(graph: GraphBuilder, model: ModelDescription, rotary: RotaryTables): void {
+export function addAttentionConstants(graph: GraphBuilder, model: LayerModel, rotary: RotaryTables): void {
   const { heads, kvHeads, headSize } = model;
   const tableShape = [rotary.positions, headSize / 2];
   graph.constant(CONSTANT.cos, rotary.cos, tableShape);

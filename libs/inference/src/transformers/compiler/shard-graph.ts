@@ -40,7 +40,7 @@ export function buildShardGraph(options: ShardGraphOptions): Uint8Array {
     const last = index === layerPlans.length - 1;
     hidden = addLayer(nodes, plan, layers.from + index, hidden, last ? OUTPUT.hidden : undefined);
   });
-  if (outputPlan) addOutputHead(nodes, outputPlan, hidden);
+  if (outputPlan) addOutputHead(nodes, outputPlan, hidden, model.vocabSize);
   else graph.output(OUTPUT.hidden, OnnxType.FLOAT, ['T', model.hiddenSize]);
   for (let layer = layers.from; layer < layers.to; layer++) {
     const { presentKey, presentValue } = kvNames(layer);
@@ -94,11 +94,11 @@ function addLayer(
   return output;
 }
 
-function addOutputHead(nodes: Nodes, plan: OutputWeightPlan, hidden: string): void {
-  const { graph, linears, model } = nodes;
+function addOutputHead(nodes: Nodes, plan: OutputWeightPlan, hidden: string, vocabSize: number): void {
+  const { graph, linears } = nodes;
   addWeights(graph, plan);
   graph.input(INPUT.logitTokens, OnnxType.INT64, ['R']);
   graph.node('Gather', { inputs: [hidden, INPUT.logitTokens], outputs: ['logit_hidden'] });
   linears.add(plan.head, addNorm(nodes, 'output_norm', 'logit_hidden'), OUTPUT.logits);
-  graph.output(OUTPUT.logits, OnnxType.FLOAT, ['R', model.vocabSize]);
+  graph.output(OUTPUT.logits, OnnxType.FLOAT, ['R', vocabSize]);
 }

@@ -7,10 +7,14 @@ import { OUTPUT } from '../compiler/graph-names';
  */
 const SPIN_MICROSECONDS = 20;
 
+/** What a shard computes on: onnxruntime's CPU provider, or its WebGPU provider. */
+export type Device = 'cpu' | 'gpu';
+
 export interface SessionOptions {
-  readonly threads: number;
+  readonly device?: Device;
+  readonly threads?: number;
   /** Folder of the weight files that the graph names. */
-  readonly weightFolder: string;
+  readonly weightFolder?: string | undefined;
   /** Has the time of every operator written to a JSON file of this prefix when the session closes. */
   readonly profilePrefix?: string | undefined;
 }
@@ -29,10 +33,14 @@ export interface GraphSession {
 
 export type OpenGraphSession = (graph: Uint8Array, options: SessionOptions) => Promise<GraphSession>;
 
-/** Opens a graph with the sentinel for running in place, and one without it for running with copies. */
-export const openGraphSession: OpenGraphSession = async (graph, { threads, weightFolder, profilePrefix }) => {
+/** Opens a graph with the sentinel for running in place on the CPU, and one without it for running with copies. */
+export const openGraphSession: OpenGraphSession = async (
+  graph,
+  { device = 'cpu', threads = 1, weightFolder, profilePrefix },
+) => {
   const session = await InferenceSession.create(graph, {
-    executionProviders: ['cpu'],
+    // What the GPU cannot do, the CPU does.
+    executionProviders: device === 'gpu' ? ['webgpu', 'cpu'] : ['cpu'],
     // The graph is written with fused operators: there is nothing left to optimise.
     graphOptimizationLevel: 'disabled',
     intraOpNumThreads: threads,
@@ -42,11 +50,12 @@ export const openGraphSession: OpenGraphSession = async (graph, { threads, weigh
     ...(profilePrefix && { enableProfiling: true, profileFilePrefix: profilePrefix }),
     extra: {
       session: {
-        model_external_initializers_file_folder_path: weightFolder,
+        ...(weightFolder && { model_external_initializers_file_folder_path: weightFolder }),
         intra_op: { allow_spinning: '1', spin_duration_us: String(SPIN_MICROSECONDS) },
       },
     },
   });
+  if (device === 'gpu') return new GpuSession(session);
   return session.outputNames[0] === OUTPUT.sentinel ? new InPlaceSession(session) : new CopyingSession(session);
 };
 
@@ -83,6 +92,20 @@ class CopyingSession implements GraphSession {
 
   async run(inputs: NamedTensors, outputs: NamedTensors): Promise<NamedTensors> {
     return this.session.run(inputs, Object.keys(outputs));
+  }
+
+  close(): Promise<void> {
+    return this.session.release();
+  }
+}
+
+/** Writes the outputs that lie on the GPU in place, and brings the others back from there. */
+class GpuSession implements GraphSession {
+  constructor(private readonly session: InferenceSession) {}
+
+  async run(inputs: NamedTensors, outputs: NamedTensors): Promise<NamedTensors> {
+    const fetches = Object.entries(outputs).map(([name, tensor]) => [name, tensor.location === 'cpu' ? null : tensor]);
+    return this.session.run(inputs, Object.fromEntries(fetches) as Record<string, Tensor | null>);
   }
 
   close(): Promise<void> {

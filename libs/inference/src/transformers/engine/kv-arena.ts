@@ -2,14 +2,8 @@ import type { LayerRange, Row } from '@pangalactic/contracts';
 import { kvNames } from '../compiler/graph-names';
 import { Tensor } from '../onnxruntime';
 import type { NamedTensors } from './graph-session';
-
-interface KvShape {
-  readonly slots: number;
-  /** Tokens that a slot holds. */
-  readonly positions: number;
-  readonly kvHeads: number;
-  readonly headSize: number;
-}
+import type { KvCache, KvShape, KvTensors, RunOnLanes } from './kv-cache';
+import { layLanes, spanOf } from './lanes';
 
 /** Keys or values of one layer. */
 interface Cache {
@@ -18,17 +12,8 @@ interface Cache {
   readonly values: Float32Array;
 }
 
-/** Neighbouring slots under the names of the graph's inputs and, the same tensors, of its outputs. */
-export interface KvTensors {
-  readonly past: NamedTensors;
-  readonly present: NamedTensors;
-}
-
-/**
- * The KV cache of a shard: for each layer one array for keys and one for values, [slots, kvHeads, positions, headSize]
- * float32. A run reads and writes the same memory, so a slot never moves.
- */
-export class KvArena {
+/** In JavaScript's memory, one array for the keys and one for the values of a layer. A run reads and writes it in place. */
+export class KvArena implements KvCache {
   private readonly caches: Cache[] = [];
   private readonly tensorsByRange = new Map<number, KvTensors>();
 
@@ -44,8 +29,37 @@ export class KvArena {
     }
   }
 
+  /**
+   * An idle lane writes the first position of its slot, which is then put back: behind the valid tokens, it would take as
+   * long as a lane with a row.
+   */
+  async step(rows: readonly Row[], validLength: (slot: number) => number, run: RunOnLanes): Promise<NamedTensors> {
+    const lanes = layLanes(rows, spanOf(rows.map(({ slot }) => slot)), () => 0);
+    const restore = this.saveFirstPosition(lanes.idleSlots.filter((slot) => validLength(slot) > 0));
+    const outputs = await run(lanes, this.tensors(lanes.firstSlot, lanes.lanes));
+    restore();
+    this.store(rows, outputs, lanes.firstSlot);
+    return outputs;
+  }
+
+  copy(fromSlot: number, toSlot: number, count: number): Promise<void> {
+    const { kvHeads, positions, headSize } = this.shape;
+    for (const { values } of this.caches) {
+      for (let head = 0; head < kvHeads; head++) {
+        const from = fromSlot * this.slotFloats + head * positions * headSize;
+        const to = toSlot * this.slotFloats + head * positions * headSize;
+        values.copyWithin(to, from, from + count * headSize);
+      }
+    }
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
   /** Of `count` neighbouring slots. Made once for each range. */
-  tensors(firstSlot: number, count: number): KvTensors {
+  private tensors(firstSlot: number, count: number): KvTensors {
     const key = firstSlot * this.shape.slots + count - 1;
     let tensors = this.tensorsByRange.get(key);
     if (!tensors) {
@@ -63,7 +77,7 @@ export class KvArena {
   }
 
   /** Takes the positions that a run computed for these rows, unless it wrote them in place. */
-  store(rows: readonly Row[], present: NamedTensors, firstSlot: number): void {
+  private store(rows: readonly Row[], present: NamedTensors, firstSlot: number): void {
     const { kvHeads, positions, headSize } = this.shape;
     for (const { present: name, values } of this.caches) {
       const computed = present[name]!.data as Float32Array;
@@ -78,20 +92,8 @@ export class KvArena {
     }
   }
 
-  /** Copies the first `count` positions of a slot to another. */
-  copy(fromSlot: number, toSlot: number, count: number): void {
-    const { kvHeads, positions, headSize } = this.shape;
-    for (const { values } of this.caches) {
-      for (let head = 0; head < kvHeads; head++) {
-        const from = fromSlot * this.slotFloats + head * positions * headSize;
-        const to = toSlot * this.slotFloats + head * positions * headSize;
-        values.copyWithin(to, from, from + count * headSize);
-      }
-    }
-  }
-
   /** @returns puts the first position of these slots back to what it is now */
-  saveFirstPosition(slots: readonly number[]): () => void {
+  private saveFirstPosition(slots: readonly number[]): () => void {
     const { kvHeads, positions, headSize } = this.shape;
     const heads = slots.flatMap((slot) =>
       Array.from({ length: kvHeads }, (_, head) => slot * this.slotFloats + head * positions * headSize),

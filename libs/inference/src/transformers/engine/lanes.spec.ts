@@ -1,12 +1,21 @@
 import { describe, expect, it } from 'vitest';
-import { layLanes } from './lanes';
+import { layLanes, spanOf } from './lanes';
 
 const row = (slot: number, start: number, count: number) => ({ slot, generation: 1, start, count, sample: false });
-const lengths = [10, 20, 30, 40];
+
+describe('spanOf', () => {
+  it.each([
+    [[2], { firstSlot: 2, lanes: 1 }],
+    [[3, 0], { firstSlot: 0, lanes: 4 }],
+    [[1, 2], { firstSlot: 1, lanes: 2 }],
+  ])('of the slots %j is %j', (slots, span) => {
+    expect(spanOf(slots)).toEqual(span);
+  });
+});
 
 describe('layLanes', () => {
   it('lays a chunk over one lane', () => {
-    const lanes = layLanes([row(2, 30, 3)], (slot) => lengths[slot]!);
+    const lanes = layLanes([row(2, 30, 3)], { firstSlot: 2, lanes: 1 }, () => 0);
     expect(lanes).toEqual({
       firstSlot: 2,
       lanes: 1,
@@ -15,21 +24,21 @@ describe('layLanes', () => {
       tokenLanes: BigInt64Array.of(0n, 1n, 2n),
       lastPositions: Int32Array.of(32),
       longest: 33,
-      overwritten: [],
+      idleSlots: [],
     });
   });
 
-  it('puts idle lanes between the slots of a decode step and says what they overwrite', () => {
-    const lanes = layLanes([row(3, 39, 1), row(0, 9, 1)], (slot) => (slot === 1 ? 0 : lengths[slot]!));
+  it('lets the lanes without a row write where the caller says', () => {
+    const lanes = layLanes([row(3, 39, 1), row(0, 9, 1)], { firstSlot: 0, lanes: 5 }, (slot) => 10 * slot);
     expect(lanes).toEqual({
       firstSlot: 0,
-      lanes: 4,
+      lanes: 5,
       tokensPerLane: 1,
-      laneTokens: BigInt64Array.of(1n, 0n, 0n, 0n),
+      laneTokens: BigInt64Array.of(1n, 0n, 0n, 0n, 0n),
       tokenLanes: BigInt64Array.of(3n, 0n),
-      lastPositions: Int32Array.of(9, 0, 0, 39),
-      longest: 40,
-      overwritten: [2],
+      lastPositions: Int32Array.of(9, 10, 20, 39, 40),
+      longest: 41,
+      idleSlots: [1, 2, 4],
     });
   });
 });

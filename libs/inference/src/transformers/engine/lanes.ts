@@ -1,29 +1,42 @@
 import type { Row } from '@pangalactic/contracts';
+import { INPUT } from '../compiler/graph-names';
+import { Tensor } from '../onnxruntime';
+import type { NamedTensors } from './graph-session';
 
-/** The index inputs of a run, see INPUT in shard-graph.ts. */
-export interface Lanes {
+/** Neighbouring slots. */
+export interface SlotRange {
   readonly firstSlot: number;
   readonly lanes: number;
+}
+
+/** The index inputs of a run, see INPUT in graph-names.ts. */
+export interface Lanes extends SlotRange {
   readonly tokensPerLane: number;
   readonly laneTokens: BigInt64Array;
   readonly tokenLanes: BigInt64Array;
   readonly lastPositions: Int32Array;
   readonly longest: number;
-  /** Slots of lanes without a row, whose first position is overwritten though they hold tokens. */
-  readonly overwritten: readonly number[];
+  /** Slots of the range that no row is for. */
+  readonly idleSlots: readonly number[];
+}
+
+/** The shortest range with all slots. */
+export function spanOf(slots: readonly number[]): SlotRange {
+  const firstSlot = Math.min(...slots);
+  return { firstSlot, lanes: Math.max(...slots) - firstSlot + 1 };
 }
 
 /**
- * Lays a step's rows over the range of slots they touch. Slots in between that have no row become idle lanes: nothing
- * they compute is used, but the kernel still writes one position and attends to all before it. They write the first one:
- * behind their valid tokens, they would take as long as a lane with a row.
+ * Lays a step's rows over a range of slots. Slots that have no row become idle lanes: nothing they compute is used, but
+ * the kernel still writes one position and attends to all before it.
  * @param rows one row of any length or several of one token: the kernel takes more tokens only in a single lane
- * @param validLength tokens in a slot's KV
+ * @param idlePosition where an idle lane writes
  */
-export function layLanes(rows: readonly Row[], validLength: (slot: number) => number): Lanes {
-  const slots = rows.map(({ slot }) => slot);
-  const firstSlot = Math.min(...slots);
-  const lanes = Math.max(...slots) - firstSlot + 1;
+export function layLanes(
+  rows: readonly Row[],
+  { firstSlot, lanes }: SlotRange,
+  idlePosition: (slot: number) => number,
+): Lanes {
   const tokensPerLane = rows.length === 1 ? rows[0]!.count : 1;
   const laneTokens = new BigInt64Array(lanes * tokensPerLane);
   const tokenLanes = new BigInt64Array(rows.length * tokensPerLane);
@@ -39,7 +52,17 @@ export function layLanes(rows: readonly Row[], validLength: (slot: number) => nu
       tokenLanes[token] = BigInt(lane * tokensPerLane + i);
     }
   }
+  for (const slot of idle) lastPositions[slot - firstSlot] = idlePosition(slot);
   const longest = Math.max(...lastPositions) + 1;
-  const overwritten = [...idle].filter((slot) => validLength(slot) > 0);
-  return { firstSlot, lanes, tokensPerLane, laneTokens, tokenLanes, lastPositions, longest, overwritten };
+  return { firstSlot, lanes, tokensPerLane, laneTokens, tokenLanes, lastPositions, longest, idleSlots: [...idle] };
+}
+
+/** @param tokens of the step */
+export function laneTensors(lanes: Lanes, tokens: number): NamedTensors {
+  return {
+    [INPUT.laneTokens]: new Tensor('int64', lanes.laneTokens, [lanes.lanes, lanes.tokensPerLane]),
+    [INPUT.tokenLanes]: new Tensor('int64', lanes.tokenLanes, [tokens]),
+    [INPUT.lastPositions]: new Tensor('int32', lanes.lastPositions, [lanes.lanes]),
+    [INPUT.longest]: new Tensor('int32', Int32Array.of(lanes.longest), [1]),
+  };
 }

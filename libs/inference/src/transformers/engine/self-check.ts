@@ -23,7 +23,7 @@ const MOST_MS = 0.5;
  */
 export async function inPlaceKvFailure(open = openGraphSession): Promise<string | undefined> {
   try {
-    const session = await open(attentionGraph(), { threads: 1, weightFolder: '.' });
+    const session = await open(attentionGraph(), {});
     try {
       const caches = { key: new Cache(0), value: new Cache(1) };
       const inputs = {

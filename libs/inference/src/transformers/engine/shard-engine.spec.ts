@@ -6,6 +6,7 @@ import { GgufFile, inspectModel } from '@pangalactic/models';
 import { stageMemory } from '@pangalactic/scheduler';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { StepInput } from '../../inference-provider';
+import type { Device } from './graph-session';
 import { ShardEngine } from './shard-engine';
 
 interface Golden {
@@ -22,7 +23,12 @@ beforeAll(async () => {
 });
 afterAll(() => rm(cacheDir, { recursive: true, force: true }));
 
-async function openStages(file: string, ranges: readonly LayerRange[], inPlace = true): Promise<ShardEngine[]> {
+async function openStages(
+  file: string,
+  ranges: readonly LayerRange[],
+  inPlace = true,
+  device: Device = 'cpu',
+): Promise<ShardEngine[]> {
   const modelPath = join(models, file);
   const gguf = await GgufFile.open(modelPath);
   const fingerprint = await gguf.fingerprint();
@@ -30,7 +36,7 @@ async function openStages(file: string, ranges: readonly LayerRange[], inPlace =
   const stages: ShardEngine[] = [];
   for (const layers of ranges) {
     const spec = { modelPath, fingerprint, layers, contextLength: 256, maxSequences: 4 };
-    stages.push(await ShardEngine.open(spec, { threads: 1, cacheDir, inPlace }, () => undefined));
+    stages.push(await ShardEngine.open(spec, { device, threads: 1, cacheDir, inPlace }, () => undefined));
   }
   return stages;
 }
@@ -49,15 +55,15 @@ const greedy = { temperature: 0, topP: 1 };
 
 let generation = 0;
 
-function startSequence(
+async function startSequence(
   stages: readonly ShardEngine[],
   slot: number,
   promptIds: number[],
   sampling: Sampling = greedy,
-): void {
+): Promise<void> {
   generation++;
   for (const stage of stages) {
-    stage.apply({
+    await stage.apply({
       ...{ kind: 'start', slot, generation, sampling, seed: 1, choiceIndex: 0 },
       ...{ promptIds, emittedIds: [] },
     });
@@ -66,7 +72,7 @@ function startSequence(
 
 /** Greedy tokens, the prompt in chunks of `chunk`. */
 async function generate(stages: readonly ShardEngine[], slot: number, promptIds: number[], count: number, chunk = 128) {
-  startSequence(stages, slot, promptIds);
+  await startSequence(stages, slot, promptIds);
   let [sample] = await prefill(stages, slot, promptIds, chunk);
   const ids: number[] = [];
   for (let start = promptIds.length; sample; start++) {
@@ -75,7 +81,7 @@ async function generate(stages: readonly ShardEngine[], slot: number, promptIds:
     const row = { slot, generation, start, count: 1, sample: true };
     [sample] = await runStep(stages, [row], [sample.id]);
   }
-  for (const stage of stages) stage.apply({ kind: 'release', slot, generation });
+  for (const stage of stages) await stage.apply({ kind: 'release', slot, generation });
   return ids;
 }
 
@@ -146,7 +152,7 @@ describe.each(variants)('ShardEngine on $file', ({ file, variant, nearTie }) => 
     const ids = [[], []] as number[][];
     const generations: number[] = [];
     for (const [i, slot] of slots.entries()) {
-      startSequence(stages, slot, prompts[i]!);
+      await startSequence(stages, slot, prompts[i]!);
       generations.push(generation);
       ids[i]!.push((await prefill(stages, slot, prompts[i]!, 128))[0]!.id);
     }
@@ -171,7 +177,7 @@ describe('ShardEngine', () => {
     const generations: number[] = [];
     const ids: number[] = [];
     for (const [slot, prompt] of prompts.entries()) {
-      startSequence(stages, slot, prompt);
+      await startSequence(stages, slot, prompt);
       generations.push(generation);
       ids.push((await prefill(stages, slot, prompt, 128))[0]!.id);
     }
@@ -201,11 +207,11 @@ describe('ShardEngine', () => {
     const stages = await openStages('pangalactic-nano.gguf', [{ from: 0, to: 8 }]);
     const { prompt_ids, greedy_ids } = (await golden('q8_0')).cases[0]!;
     const whole = await generate(stages, 0, prompt_ids, greedy_ids.length);
-    startSequence(stages, 1, prompt_ids);
+    await startSequence(stages, 1, prompt_ids);
     await prefill(stages, 1, prompt_ids, 128);
-    startSequence(stages, 2, prompt_ids);
+    await startSequence(stages, 2, prompt_ids);
     const kept = prompt_ids.length - 3;
-    stages[0]!.apply({ kind: 'copy', fromSlot: 1, toSlot: 2, count: kept });
+    await stages[0]!.apply({ kind: 'copy', fromSlot: 1, toSlot: 2, count: kept });
     const row = { slot: 2, generation, start: kept, count: 3, sample: true };
     const [sample] = await runStep(stages, [row], prompt_ids.slice(kept));
     expect(sample!.id).toBe(whole[0]);
@@ -216,7 +222,7 @@ describe('ShardEngine', () => {
     const [engine] = (await openStages('pangalactic-nano-f16.gguf', [{ from: 0, to: 8 }])) as [ShardEngine];
     const { prompt_ids } = (await golden('f16')).cases[0]!;
     const sampling = { temperature: 1.5, topP: 1, topLogprobs: 4, presencePenalty: 2 };
-    startSequence([engine], 0, prompt_ids, sampling);
+    await startSequence([engine], 0, prompt_ids, sampling);
     let [sample] = await prefill([engine], 0, prompt_ids, 128);
     for (let start = prompt_ids.length; start < prompt_ids.length + 5; start++) {
       const row = { slot: 0, generation, start, count: 1, sample: true };
@@ -240,7 +246,7 @@ describe('ShardEngine', () => {
     { what: 'a token outside the vocabulary', row: { start: 0, count: 1 }, tokens: [2048], code: 'invalid_frame' },
   ])('refuses $what', async ({ row, tokens, code }) => {
     const stages = await openStages('pangalactic-nano.gguf', [{ from: 0, to: 8 }]);
-    startSequence(stages, 0, [1, 2]);
+    await startSequence(stages, 0, [1, 2]);
     const rows = [{ slot: 0, generation, sample: true, ...row }];
     await expect(runStep(stages, rows, tokens)).rejects.toMatchObject({ code });
     await stages[0]!.close();
@@ -260,10 +266,10 @@ describe('ShardEngine', () => {
 
   it('keeps all logits in one buffer', async () => {
     const stages = (await openStages('pangalactic-nano.gguf', [{ from: 0, to: 8 }])) as [ShardEngine];
-    startSequence(stages, 0, [1, 2]);
+    await startSequence(stages, 0, [1, 2]);
     const one = { slot: 0, generation, start: 0, count: 2, sample: true };
     const first = await stages[0].forward({ rows: [one], tokenIds: Uint32Array.of(1, 2) });
-    startSequence(stages, 1, [1, 2]);
+    await startSequence(stages, 1, [1, 2]);
     const rows = [
       { ...one, start: 1, count: 1 },
       { slot: 1, generation, start: 0, count: 1, sample: true },

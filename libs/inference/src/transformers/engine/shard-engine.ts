@@ -11,20 +11,23 @@ import { compileShard } from '../compiler/shard-compiler';
 import { WeightCache } from '../compiler/weight-cache';
 import { INPUT, OUTPUT } from '../compiler/graph-names';
 import { EmbeddingTable } from './embedding-table';
-import { type GraphSession, type NamedTensors, openGraphSession } from './graph-session';
+import { type Device, type GraphSession, type NamedTensors, openGraphSession } from './graph-session';
+import { GpuKvCache } from './gpu-kv-cache';
 import { KvArena } from './kv-arena';
-import { layLanes } from './lanes';
+import type { KvCache } from './kv-cache';
+import { laneTensors } from './lanes';
 import { SoftmaxSession } from './softmax-session';
 
 export interface EngineOptions {
+  readonly device?: Device;
   readonly threads: number;
   readonly cacheDir: string;
-  /** Whether a run writes the KV cache in place; false after a failed self-check. */
+  /** Whether a run on the CPU writes the KV cache in place; false after a failed self-check. */
   readonly inPlace: boolean;
   readonly profilePrefix?: string | undefined;
 }
 
-/** A layer range on onnxruntime: KV arena, session and, at the tail, the sampler. Not re-entrant: one call at a time. */
+/** A layer range on onnxruntime: KV cache, session and, at the tail, the sampler. Not re-entrant: one call at a time. */
 export class ShardEngine {
   private readonly slots: SlotTable;
   /** Of the sequence that holds a slot; at the tail only. */
@@ -38,12 +41,12 @@ export class ShardEngine {
     private readonly model: ModelDescription,
     private readonly session: GraphSession,
     /** Keeps the weight files that the session has mapped. */
-    private readonly cache: WeightCache,
-    private readonly arena: KvArena,
+    private readonly weights: WeightCache,
+    private readonly kv: KvCache,
     private readonly embedding: EmbeddingTable | undefined,
     /** At the tail only. */
     private readonly softmax: SoftmaxSession | undefined,
-    /** Weights, KV arena and workspace, as the planner counts them. */
+    /** Weights, KV cache and workspace, as the planner counts them. */
     readonly memoryBytes: number,
   ) {
     this.slots = new SlotTable({ slots: spec.maxSequences, contextLength: spec.contextLength });
@@ -57,36 +60,38 @@ export class ShardEngine {
    */
   static async open(
     spec: ShardSpec,
-    { threads, cacheDir, inPlace, profilePrefix }: EngineOptions,
+    { device = 'cpu', threads, cacheDir, inPlace, profilePrefix }: EngineOptions,
     onProgress: (fraction: number) => void,
     signal?: AbortSignal,
   ): Promise<ShardEngine> {
     const file = await GgufFile.open(spec.modelPath);
     const cache = new WeightCache(cacheDir);
     try {
-      const { fingerprint, layers } = spec;
+      const { fingerprint, layers, maxSequences: slots } = spec;
       if ((await file.fingerprint()) !== fingerprint) {
         throw new PangalacticError('corrupt_model_file', `${spec.modelPath} changed since it was reported to the hub`);
       }
       const description = describeModel(file.header);
+      const onGpu = device === 'gpu';
+      // See GpuKvCache.
+      const positions = spec.contextLength + (onGpu ? 1 : 0);
       const compiled = await compileShard({
-        ...{ model: file, description, fingerprint, layers, positions: spec.contextLength },
-        ...{ sentinel: inPlace, cache, onProgress, signal },
+        ...{ model: file, description, fingerprint, layers, positions },
+        ...{ sentinel: inPlace && !onGpu, cache, onProgress, signal },
       });
       signal?.throwIfAborted();
       const { graph, weightFolder } = compiled;
-      const session = await openGraphSession(graph, { threads, weightFolder, profilePrefix });
+      const session = await openGraphSession(graph, { device, threads, weightFolder, profilePrefix });
       const { kvHeads, headSize } = description;
-      const arena = new KvArena(layers, {
-        ...{ slots: spec.maxSequences, positions: spec.contextLength, kvHeads, headSize },
-      });
+      const shape = { slots, positions, kvHeads, headSize };
+      const kv = onGpu ? await GpuKvCache.open(layers, shape) : new KvArena(layers, shape);
       const embedding = layers.from === 0 ? await EmbeddingTable.read(file) : undefined;
       const isTail = layers.to === description.layers;
       const softmax = isTail ? await SoftmaxSession.open(description.vocabSize, inPlace) : undefined;
       await cache.sweep();
       const sizes = { ...description, ...weightBytes(file.header, description) };
       const memoryBytes = stageMemory(sizes, layers, spec).total;
-      return new ShardEngine(spec, description, session, cache, arena, embedding, softmax, memoryBytes);
+      return new ShardEngine(spec, description, session, cache, kv, embedding, softmax, memoryBytes);
     } catch (error) {
       cache.close();
       throw error;
@@ -95,7 +100,7 @@ export class ShardEngine {
     }
   }
 
-  apply(command: SlotCommand): void {
+  async apply(command: SlotCommand): Promise<void> {
     switch (command.kind) {
       case 'start':
         this.slots.start(command);
@@ -106,7 +111,7 @@ export class ShardEngine {
         return;
       case 'copy':
         this.slots.copy(command);
-        this.arena.copy(command.fromSlot, command.toSlot, command.count);
+        await this.kv.copy(command.fromSlot, command.toSlot, command.count);
         return;
       case 'release':
         this.slots.release(command);
@@ -130,40 +135,35 @@ export class ShardEngine {
     const tokens = checkStepInput(step, { isHead: this.embedding !== undefined, vocabSize, hiddenSize });
     this.slots.accept(step.rows);
 
-    const lanes = layLanes(step.rows, (slot) => this.slots.length(slot));
     const hidden = this.embedding ? this.embedding.lookUp(step.tokenIds!) : step.hidden!;
-    const kv = this.arena.tensors(lanes.firstSlot, lanes.lanes);
-    const inputs: NamedTensors = {
-      ...kv.past,
-      [INPUT.hidden]: new Tensor('float32', hidden, [tokens, hiddenSize]),
-      [INPUT.laneTokens]: new Tensor('int64', lanes.laneTokens, [lanes.lanes, lanes.tokensPerLane]),
-      [INPUT.tokenLanes]: new Tensor('int64', lanes.tokenLanes, [tokens]),
-      [INPUT.lastPositions]: new Tensor('int32', lanes.lastPositions, [lanes.lanes]),
-      [INPUT.longest]: new Tensor('int32', Int32Array.of(lanes.longest), [1]),
-    };
+    const tensors: NamedTensors = { [INPUT.hidden]: new Tensor('float32', hidden, [tokens, hiddenSize]) };
     let output: Tensor;
     if (this.isTail) {
       const sampled = sampledTokens(step.rows);
       // The output head takes no empty batch: a step that samples nothing computes one row in vain.
       const logitTokens = BigInt64Array.from(sampled.length > 0 ? sampled : [0], BigInt);
       const shape = [logitTokens.length, vocabSize];
-      inputs[INPUT.logitTokens] = new Tensor('int64', logitTokens, [logitTokens.length]);
+      tensors[INPUT.logitTokens] = new Tensor('int64', logitTokens, [logitTokens.length]);
       output = new Tensor('float32', this.logits.subarray(0, logitTokens.length * vocabSize), shape);
     } else {
       output = new Tensor('float32', new Float32Array(tokens * hiddenSize), [tokens, hiddenSize]);
     }
-    const restore = this.arena.saveFirstPosition(lanes.overwritten);
     const outputName = this.isTail ? OUTPUT.logits : OUTPUT.hidden;
-    const results = await this.session.run(inputs, { ...kv.present, [outputName]: output });
-    restore();
-    this.arena.store(step.rows, results, lanes.firstSlot);
+    const validLength = (slot: number) => this.slots.length(slot);
+    const results = await this.kv.step(step.rows, validLength, (lanes, kv) =>
+      this.session.run(
+        { ...kv.past, ...tensors, ...laneTensors(lanes, tokens) },
+        { ...kv.present, [outputName]: output },
+      ),
+    );
     return results[outputName]!.data as Float32Array;
   }
 
   async close(): Promise<void> {
     await this.session.close();
+    await this.kv.close();
     await this.softmax?.close();
-    this.cache.close();
+    this.weights.close();
   }
 
   private get isTail(): boolean {

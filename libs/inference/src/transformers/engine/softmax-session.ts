@@ -29,7 +29,7 @@ export class SoftmaxSession {
     graph.node('Mul', { inputs: ['logits', 'inverse_temperature'], outputs: ['scaled'] });
     graph.node('Softmax', { inputs: ['scaled'], outputs: ['probabilities'], ints: { axis: -1 } });
     graph.output('probabilities', OnnxType.FLOAT, [1, vocabSize]);
-    const session = await openGraphSession(graph.encode('softmax'), { threads: 1, weightFolder: '' });
+    const session = await openGraphSession(graph.encode('softmax'), {});
     return new SoftmaxSession(session, vocabSize);
   }
 

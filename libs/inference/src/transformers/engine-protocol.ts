@@ -2,17 +2,21 @@ import { type ErrorCode, PangalacticError, toPangalacticError } from '@pangalact
 import type { ShardSpec, SlotCommand, StepInput, StepOutput } from '../inference-provider';
 import type { EngineOptions } from './engine/shard-engine';
 
-export interface WorkerInput {
+export interface ShardInput {
   readonly spec: ShardSpec;
   readonly options: EngineOptions;
 }
 
-export type ToWorker =
+/** Either one check of the GPU, or a load and what follows it. */
+export type ToEngine =
+  | { readonly kind: 'check-gpu' }
+  | ({ readonly kind: 'load' } & ShardInput)
   | { readonly kind: 'command'; readonly command: SlotCommand }
   | { readonly kind: 'run'; readonly id: number; readonly step: StepInput }
   | { readonly kind: 'close' };
 
-export type FromWorker =
+export type FromEngine =
+  | { readonly kind: 'checked'; readonly failure: string | undefined }
   | { readonly kind: 'progress'; readonly fraction: number }
   | { readonly kind: 'loaded'; readonly memoryBytes: number }
   | { readonly kind: 'failed'; readonly error: SerialisedError }
@@ -24,7 +28,7 @@ export interface SerialisedError {
   readonly message: string;
 }
 
-/** Classes do not survive postMessage. */
+/** Classes do not survive a message. */
 export function serialiseError(error: unknown): SerialisedError {
   const { code, message } = toPangalacticError(error);
   return { code, message };

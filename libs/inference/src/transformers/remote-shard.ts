@@ -1,63 +1,62 @@
-import { Worker } from 'node:worker_threads';
 import { PangalacticError } from '@pangalactic/contracts';
 import type { Shard, SlotCommand, StepInput, StepOutput } from '../inference-provider';
-import { deserialiseError, type FromWorker, type ToWorker, type WorkerInput } from './worker-protocol';
+import type { EngineHost } from './engine-host';
+import { deserialiseError, type FromEngine, type ShardInput } from './engine-protocol';
 
 interface PendingStep {
   resolve(output: StepOutput): void;
   reject(error: PangalacticError): void;
 }
 
-/** A shard in a worker thread of its own. */
-export class WorkerShard implements Shard {
+/** A shard in a thread or a process of its own. */
+export class RemoteShard implements Shard {
   private readonly pending = new Map<number, PendingStep>();
   private nextId = 0;
   private gone: PangalacticError | undefined;
 
   private constructor(
-    private readonly worker: Worker,
-    /** Settles when the thread has ended and its memory is free. */
-    readonly exited: Promise<void>,
+    private readonly host: EngineHost,
     readonly memoryBytes: number,
   ) {}
 
-  /** @param workerFile the compiled engine-worker.js */
-  static start(
-    workerFile: string,
-    input: WorkerInput,
+  /** @param host runs nothing yet */
+  static load(
+    host: EngineHost,
+    input: ShardInput,
     onProgress: (fraction: number) => void,
     signal?: AbortSignal,
-  ): Promise<WorkerShard> {
-    if (signal?.aborted) return Promise.reject(signal.reason as Error);
-    const worker = new Worker(workerFile, { workerData: input });
-    const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
-    const giveUp = () => worker.postMessage({ kind: 'close' } satisfies ToWorker);
+  ): Promise<RemoteShard> {
+    const giveUp = () => host.post({ kind: 'close' });
     signal?.addEventListener('abort', giveUp, { once: true });
-    const started = new Promise<WorkerShard>((resolve, reject) => {
-      let shard: WorkerShard | undefined;
+    const loaded = new Promise<RemoteShard>((resolve, reject) => {
+      let shard: RemoteShard | undefined;
       let failure: PangalacticError | undefined;
-      worker.on('message', (message: FromWorker) => {
+      host.onMessage((message) => {
         if (message.kind === 'progress') onProgress(message.fraction);
         else if (message.kind === 'failed') failure = deserialiseError(message.error);
-        else if (message.kind !== 'loaded') shard?.settle(message);
+        else if (message.kind === 'output' || message.kind === 'error') shard?.settle(message);
         // One that was given up at the last moment closes all the same.
-        else if (!signal?.aborted) resolve((shard = new WorkerShard(worker, exited, message.memoryBytes)));
+        else if (message.kind === 'loaded' && !signal?.aborted) {
+          resolve((shard = new RemoteShard(host, message.memoryBytes)));
+        }
       });
-      worker.on('error', (cause) => {
-        failure = new PangalacticError('internal_error', `the engine worker failed: ${cause.message}`, { cause });
-      });
-      worker.on('exit', (code) => {
-        failure ??= new PangalacticError('internal_error', `the engine worker ended with code ${code}`);
+      void host.ended.then((end) => {
+        failure ??= new PangalacticError('internal_error', `the engine failed: ${end}`);
         if (shard) shard.fail(failure);
         else reject(signal?.aborted ? (signal.reason as Error) : failure);
       });
     });
-    return started.finally(() => signal?.removeEventListener('abort', giveUp));
+    host.post({ kind: 'load', ...input });
+    return loaded.finally(() => signal?.removeEventListener('abort', giveUp));
+  }
+
+  get ended(): Promise<unknown> {
+    return this.host.ended;
   }
 
   apply(command: SlotCommand): void {
     if (this.gone) throw this.gone;
-    this.post({ kind: 'command', command });
+    this.host.post({ kind: 'command', command });
   }
 
   run(step: StepInput): Promise<StepOutput> {
@@ -65,7 +64,7 @@ export class WorkerShard implements Shard {
     const id = this.nextId++;
     return new Promise((resolve, reject) => {
       this.pending.set(id, { resolve, reject });
-      this.post({ kind: 'run', id, step: step.hidden ? { ...step, hidden: compact(step.hidden) } : step });
+      this.host.post({ kind: 'run', id, step: step.hidden ? { ...step, hidden: compact(step.hidden) } : step });
     });
   }
 
@@ -73,16 +72,12 @@ export class WorkerShard implements Shard {
   async unload(): Promise<void> {
     if (!this.gone) {
       this.gone = new PangalacticError('pipeline_broken', 'the shard was unloaded');
-      this.post({ kind: 'close' });
+      this.host.post({ kind: 'close' });
     }
-    await this.exited;
+    await this.host.ended;
   }
 
-  private post(message: ToWorker): void {
-    this.worker.postMessage(message);
-  }
-
-  private settle(message: Extract<FromWorker, { kind: 'output' | 'error' }>): void {
+  private settle(message: Extract<FromEngine, { kind: 'output' | 'error' }>): void {
     const step = this.pending.get(message.id);
     this.pending.delete(message.id);
     if (message.kind === 'output') step?.resolve(message.output);

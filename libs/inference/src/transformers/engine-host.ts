@@ -1,0 +1,65 @@
+import { type ChildProcess, fork, type StdioOptions } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { Worker } from 'node:worker_threads';
+import type { FromEngine, ToEngine } from './engine-protocol';
+
+/** Where engine-worker.js runs. Messages arrive in their order. */
+export interface EngineHost {
+  post(message: ToEngine): void;
+  onMessage(listener: (message: FromEngine) => void): void;
+  /** Resolves when the engine has ended and its memory is free, with what ended it. */
+  readonly ended: Promise<string>;
+}
+
+const WORKER_FILE = join(__dirname, 'engine-worker.js');
+
+/** A thread: next to no cost for a message. */
+export function startThread(workerFile = WORKER_FILE): EngineHost {
+  const worker = new Worker(workerFile);
+  let failure: string | undefined;
+  worker.on('error', (error) => (failure = error.message));
+  return {
+    post: (message) => worker.postMessage(message),
+    onMessage: (listener) => worker.on('message', listener),
+    ended: new Promise((resolve) => worker.once('exit', (code) => resolve(failure ?? `it ended with code ${code}`))),
+  };
+}
+
+export interface EngineProcess extends EngineHost {
+  /** Ends it whatever it does. No thread can be ended so: inside a native run, that would abort the whole process. */
+  kill(): void;
+}
+
+/**
+ * A process of its own: WebGPU has one device for a process, which two threads may not use at once, and a driver that
+ * crashes takes the pipeline along and not the node.
+ * @param onLine what it and the driver print
+ */
+export function startProcess(
+  workerFile = WORKER_FILE,
+  onLine: (line: string) => void = () => undefined,
+): EngineProcess {
+  const stdio: StdioOptions = ['ignore', 'pipe', 'pipe', 'ipc'];
+  const child = fork(workerFile, { stdio, serialization: 'advanced', execArgv: [] });
+  let failure: string | undefined;
+  child.on('error', (error) => (failure = error.message));
+  for (const stream of [child.stdout!, child.stderr!]) createInterface(stream).on('line', onLine);
+  return {
+    // Who posts to a process that has just ended learns it from `ended`.
+    post: (message) => child.send(message, () => undefined),
+    onMessage: (listener) => child.on('message', (message) => listener(message as FromEngine)),
+    ended: ended(child).then((end) => failure ?? end),
+    kill: () => void child.kill('SIGKILL'),
+  };
+}
+
+function ended(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    child.once('error', () => resolve('it could not be started'));
+    // Its last messages have arrived then, which at `exit` they may not.
+    child.once('close', (code, signal) =>
+      resolve(signal ? `it was killed by ${signal}` : `it ended with code ${String(code)}`),
+    );
+  });
+}

@@ -1,0 +1,39 @@
+import { PangalacticError } from '@pangalactic/contracts';
+import { startProcess } from './engine-host';
+
+/** Opening a GPU and compiling a few shaders takes a second or two. */
+const TIMEOUT_MS = 60_000;
+
+/**
+ * Lets an engine process try the GPU: whatever a driver does to it, there is an answer.
+ * @throws PangalacticError `unsupported_compute_type` when there is no GPU that computes as it should
+ */
+export async function requireGpu(options: {
+  readonly workerFile?: string;
+  readonly onWarning?: (line: string) => void;
+}): Promise<void> {
+  const host = startProcess(options.workerFile, options.onWarning);
+  let answer: { readonly failure: string | undefined } | undefined;
+  host.onMessage((message) => {
+    if (message.kind === 'checked') answer = message;
+  });
+  host.post({ kind: 'check-gpu' });
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    host.kill();
+  }, TIMEOUT_MS);
+  const end = await host.ended;
+  clearTimeout(timer);
+  const failure = late
+    ? `no answer within ${TIMEOUT_MS / 1000} s`
+    : answer
+      ? answer.failure
+      : `the check failed: ${end}`;
+  if (failure !== undefined) throw new PangalacticError('unsupported_compute_type', withoutPlace(failure));
+}
+
+/** onnxruntime puts source file, line, function and condition before its reason. */
+function withoutPlace(failure: string): string {
+  return failure.replace(/^.* was false\. /s, '');
+}
