@@ -110,7 +110,7 @@ describe('hostile GGUF files', () => {
     try {
       const tokenIds = Uint32Array.of(1, 2);
       const sampling = { temperature: 0, topP: 1 };
-      engine.apply({
+      await engine.apply({
         ...{ kind: 'start', slot: 0, generation: 1, sampling, seed: 1, choiceIndex: 0 },
         ...{ promptIds: [...tokenIds], emittedIds: [] },
       });

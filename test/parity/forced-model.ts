@@ -35,24 +35,24 @@ export class ForcedModel {
 
   /** Log-probabilities after the prompt and after each forced token but the last, one row per forced token. */
   async logProbabilities(promptIds: readonly number[], forcedIds: readonly number[]): Promise<Float64Array[]> {
-    const generation = this.start(promptIds);
+    const generation = await this.start(promptIds);
     const rows = [await this.feed(generation, 0, promptIds)];
     for (let i = 0; i + 1 < forcedIds.length; i++) {
       rows.push(await this.feed(generation, promptIds.length + i, [forcedIds[i]!]));
     }
-    this.release(generation);
+    await this.release(generation);
     return rows;
   }
 
   /** Its own choice of the next tokens, one after the other. */
   async greedy(promptIds: readonly number[], count: number): Promise<number[]> {
-    const generation = this.start(promptIds);
+    const generation = await this.start(promptIds);
     const ids: number[] = [];
     for (let next = promptIds; ids.length < count; next = ids.slice(-1)) {
       const row = await this.feed(generation, ids.length === 0 ? 0 : promptIds.length + ids.length - 1, next);
       ids.push(row.indexOf(Math.max(...row)));
     }
-    this.release(generation);
+    await this.release(generation);
     return ids;
   }
 
@@ -60,15 +60,15 @@ export class ForcedModel {
     for (const stage of this.stages) await stage.close();
   }
 
-  private start(promptIds: readonly number[]): number {
+  private async start(promptIds: readonly number[]): Promise<number> {
     const generation = ++this.generation;
     const sequence = { sampling: { temperature: 0, topP: 1 }, seed: 0, choiceIndex: 0, promptIds, emittedIds: [] };
-    for (const stage of this.stages) stage.apply({ kind: 'start', slot: 0, generation, ...sequence });
+    for (const stage of this.stages) await stage.apply({ kind: 'start', slot: 0, generation, ...sequence });
     return generation;
   }
 
-  private release(generation: number): void {
-    for (const stage of this.stages) stage.apply({ kind: 'release', slot: 0, generation });
+  private async release(generation: number): Promise<void> {
+    for (const stage of this.stages) await stage.apply({ kind: 'release', slot: 0, generation });
   }
 
   private async feed(generation: number, start: number, ids: readonly number[]): Promise<Float64Array> {
