@@ -1,4 +1,4 @@
-import { type ChildProcess, fork, type StdioOptions } from 'node:child_process';
+import { fork, type StdioOptions } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Worker } from 'node:worker_threads';
@@ -10,6 +10,8 @@ export interface EngineHost {
   onMessage(listener: (message: FromEngine) => void): void;
   /** Resolves when the engine has ended and its memory is free, with what ended it. */
   readonly ended: Promise<string>;
+  /** Ends a process whatever it does. A thread can't be ended so: inside a native run, that would abort the whole process. */
+  readonly kill?: () => void;
 }
 
 const WORKER_FILE = join(__dirname, 'engine-worker.js');
@@ -26,40 +28,27 @@ export function startThread(workerFile = WORKER_FILE): EngineHost {
   };
 }
 
-export interface EngineProcess extends EngineHost {
-  /** Ends it whatever it does. No thread can be ended so: inside a native run, that would abort the whole process. */
-  kill(): void;
-}
-
 /**
  * A process of its own: WebGPU has one device for a process, which two threads may not use at once, and a driver that
  * crashes takes the pipeline along and not the node.
  * @param onLine what it and the driver print
  */
-export function startProcess(
-  workerFile = WORKER_FILE,
-  onLine: (line: string) => void = () => undefined,
-): EngineProcess {
+export function startProcess(workerFile = WORKER_FILE, onLine: (line: string) => void = () => undefined): EngineHost {
   const stdio: StdioOptions = ['ignore', 'pipe', 'pipe', 'ipc'];
   const child = fork(workerFile, { stdio, serialization: 'advanced', execArgv: [] });
-  let failure: string | undefined;
-  child.on('error', (error) => (failure = error.message));
   for (const stream of [child.stdout!, child.stderr!]) createInterface(stream).on('line', onLine);
+  const ended = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    // Its last messages have arrived then, which at `exit` they may not.
+    child.once('close', (code, signal) =>
+      resolve(signal ? `it was killed by ${signal}` : `it ended with code ${code}`),
+    );
+  });
   return {
     // Who posts to a process that has just ended learns it from `ended`.
     post: (message) => child.send(message, () => undefined),
     onMessage: (listener) => child.on('message', (message) => listener(message as FromEngine)),
-    ended: ended(child).then((end) => failure ?? end),
+    ended,
     kill: () => void child.kill('SIGKILL'),
   };
-}
-
-function ended(child: ChildProcess): Promise<string> {
-  return new Promise((resolve) => {
-    child.once('error', () => resolve('it could not be started'));
-    // Its last messages have arrived then, which at `exit` they may not.
-    child.once('close', (code, signal) =>
-      resolve(signal ? `it was killed by ${signal}` : `it ended with code ${String(code)}`),
-    );
-  });
 }

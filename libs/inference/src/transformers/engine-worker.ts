@@ -78,7 +78,7 @@ function processPort(): Port {
   return {
     send: (message) => process.send!(message),
     onMessage: (listener) => process.on('message', (message) => listener(message as ToEngine)),
-    close: () => process.disconnect(),
+    close: () => void (process.connected && process.disconnect()),
   };
 }
 

@@ -8,6 +8,9 @@ interface PendingStep {
   reject(error: PangalacticError): void;
 }
 
+/** What a step that runs gets to end in when its shard is unloaded. A GPU that hangs takes longer. */
+const LAST_STEP_MS = 30_000;
+
 /** A shard in a thread or a process of its own. */
 export class RemoteShard implements Shard {
   private readonly pending = new Map<number, PendingStep>();
@@ -73,6 +76,8 @@ export class RemoteShard implements Shard {
     if (!this.gone) {
       this.gone = new PangalacticError('pipeline_broken', 'the shard was unloaded');
       this.host.post({ kind: 'close' });
+      const overdue = setTimeout(() => this.host.kill?.(), LAST_STEP_MS);
+      void this.host.ended.then(() => clearTimeout(overdue));
     }
     await this.host.ended;
   }

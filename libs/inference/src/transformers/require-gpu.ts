@@ -21,7 +21,7 @@ export async function requireGpu(options: {
   let late = false;
   const timer = setTimeout(() => {
     late = true;
-    host.kill();
+    host.kill?.();
   }, TIMEOUT_MS);
   const end = await host.ended;
   clearTimeout(timer);
