@@ -79,10 +79,10 @@ function change(event: ClusterEvent, state: ClusterState): ClusterState {
     case 'drain_wish':
       return setDrained(event.nodeId, event.drained, state);
     case 'deploy':
-      return deploy(event.spec, state);
+      return deploy(event.spec, event.at, state);
     case 'undeploy':
     case 'withdraw':
-      return undeploy(event.modelId, state);
+      return undeploy(event.modelId, event.at, state);
     case 'request':
       return request(event.modelId, event.at, state);
     case 'tick':
@@ -126,8 +126,8 @@ function create(
   return withPipeline({ ...state, rebalancing, pipelinesPlanned: state.pipelinesPlanned + 1 }, pipeline);
 }
 
-function deploy(spec: DeploymentSpec, state: ClusterState): ClusterState {
-  const deployment = newDeployment({ ...spec, origin: 'OPERATOR' });
+function deploy(spec: DeploymentSpec, at: Milliseconds, state: ClusterState): ClusterState {
+  const deployment = newDeployment({ ...spec, origin: 'OPERATOR' }, at);
   return { ...state, deployments: withEntry(state.deployments, spec.modelId, deployment) };
 }
 
@@ -142,8 +142,8 @@ function request(modelId: string, requestedAt: Milliseconds, state: ClusterState
 }
 
 /** A model of HUB_MODELS would come back by itself, so it stays, with nothing to run. */
-function undeploy(modelId: string, state: ClusterState): ClusterState {
-  if (state.wanted.models.includes(modelId)) return deploy({ modelId, replicas: 0, stages: 0, pins: [] }, state);
+function undeploy(modelId: string, at: Milliseconds, state: ClusterState): ClusterState {
+  if (state.wanted.models.includes(modelId)) return deploy({ modelId, replicas: 0, stages: 0, pins: [] }, at, state);
   return { ...state, deployments: withoutEntry(state.deployments, modelId) };
 }
 

@@ -8,6 +8,7 @@ import {
   type Pipeline,
 } from './cluster-state';
 import { planDeployment } from './plan-deployment';
+import { reservedFor } from './reservations';
 import { routes } from './routes';
 
 /** The cluster for people: `pangalactic cluster status` and `topology`. */
@@ -69,7 +70,9 @@ export function waitingFor(deployment: Deployment, state: ClusterState, now: Mil
     return `the next attempt in ${seconds} s; ${deployment.failures} failed in a row, the last: ${deployment.lastFailure}`;
   }
   const placement = planDeployment(deployment, state);
-  return 'reason' in placement ? placement.reason : 'the planner';
+  if ('reason' in placement) return placement.reason;
+  const first = reservedFor(placement.pipeline, deployment, state, now);
+  return first === undefined ? 'the planner' : `${first}, which goes first`;
 }
 
 function progressOf(pipeline: Pipeline, state: ClusterState): string {

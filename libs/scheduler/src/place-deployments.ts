@@ -4,6 +4,7 @@ import { isComing, type ClusterState, type Deployment, type Milliseconds, type P
 import { pipelinesByModel } from './model-state';
 import { planDeployment } from './plan-deployment';
 import { isSlowerThanHoped } from './rebalance';
+import { byPrecedence, reservedFor } from './reservations';
 
 /** A pipeline that does not serve yet and is not what is wanted makes way for one that is. */
 export function cancelUnwanted(state: ClusterState, now: Milliseconds): Decision[] {
@@ -30,7 +31,8 @@ export function placeDeployments(state: ClusterState, now: Milliseconds): Decisi
     if (surplus) return [surplus];
   }
   const short = deployed.filter(({ deployment, count }) => count < deployment.replicas && now >= deployment.retryAt);
-  for (const own of short.sort((a, b) => a.count - b.count)) {
+  const first = (a: OwnPipelines, b: OwnPipelines) => a.count - b.count || byPrecedence(a.deployment, b.deployment);
+  for (const own of short.sort(first)) {
     const decision = placeReplica(own, state, now);
     if (decision) return [decision];
   }
@@ -100,9 +102,22 @@ function placeReplica(
   now: Milliseconds,
 ): Decision | undefined {
   const placement = planDeployment(deployment, state);
-  if ('pipeline' in placement) return { kind: 'create', at: now, pipeline: placement.pipeline };
-  const inTheWay = unwanted.find(({ spec }) => 'pipeline' in planDeployment(deployment, state, { memoryOf: spec.id }));
-  return inTheWay && drain(inTheWay, 'makes room for its successor', now);
+  if ('pipeline' in placement) {
+    const { pipeline } = placement;
+    if (reservedFor(pipeline, deployment, state, now) !== undefined) return undefined;
+    return { kind: 'create', at: now, pipeline };
+  }
+  const fitsWithout = ({ spec }: Pipeline) => 'pipeline' in planDeployment(deployment, state, { memoryOf: spec.id });
+  const inTheWay = unwanted.find(fitsWithout);
+  if (inTheWay) return drain(inTheWay, 'makes room for its successor', now);
+  const spare = [...state.pipelines.values()].find((each) => isSpare(each, state) && fitsWithout(each));
+  return spare && drain(spare, `makes room for ${deployment.modelId}`, now);
+}
+
+/** Loaded to take the place of one that serves as well. */
+function isSpare(pipeline: Pipeline, { pipelines }: ClusterState): boolean {
+  const replaced = pipeline.replaces === undefined ? undefined : pipelines.get(pipeline.replaces);
+  return isComing(pipeline) && replaced?.state === 'READY';
 }
 
 /** Why the pipeline is not what its deployment wants. */
