@@ -7,6 +7,7 @@ import {
   type Milliseconds,
   type Pipeline,
 } from './cluster-state';
+import { mismatch } from './place-deployments';
 import { planDeployment } from './plan-deployment';
 import { reservedFor } from './reservations';
 import { routes } from './routes';
@@ -59,10 +60,11 @@ function viewDeployments(state: ClusterState, now: Milliseconds): DeploymentView
   return [...deployments, ...absent.map((modelId) => ({ modelId, waitingFor: `no node has reported ${modelId} yet` }))];
 }
 
-/** Why no pipeline serves it yet. */
+/** Why no pipeline serves it yet as it is wanted. */
 export function waitingFor(deployment: Deployment, state: ClusterState, now: Milliseconds): string {
   const coming = [...state.pipelines.values()].find(
-    (pipeline) => pipeline.spec.modelId === deployment.modelId && isComing(pipeline),
+    (pipeline) =>
+      pipeline.spec.modelId === deployment.modelId && isComing(pipeline) && mismatch(pipeline, state) === undefined,
   );
   if (coming) return progressOf(coming, state);
   if (now < deployment.retryAt) {

@@ -121,7 +121,7 @@ function isSpare(pipeline: Pipeline, { pipelines }: ClusterState): boolean {
 }
 
 /** Why the pipeline is not what its deployment wants. */
-function mismatch({ spec }: Pipeline, state: ClusterState): string | undefined {
+export function mismatch({ spec }: Pipeline, state: ClusterState): string | undefined {
   const drained = spec.stages.find(({ nodeId }) => state.nodes.get(nodeId)?.drained);
   if (drained) return `node ${drained.nodeId} is drained`;
   const deployment = state.deployments.get(spec.modelId);
