@@ -7,7 +7,7 @@ import {
   type Milliseconds,
   type Pipeline,
 } from './cluster-state';
-import { mismatch } from './place-deployments';
+import { mismatch } from './mismatch';
 import { planDeployment } from './plan-deployment';
 import { reservedFor } from './reservations';
 import { routes } from './routes';

@@ -2,7 +2,7 @@ import type { ModelVersion, ModelView } from '@pangalactic/contracts';
 import type { ClusterNode, ClusterState, Milliseconds, Pipeline } from './cluster-state';
 import { viewPipeline, waitingFor } from './cluster-view';
 import { isOnTheWay, modelState, originOf, pipelinesByModel, servedContext } from './model-state';
-import { mismatch } from './place-deployments';
+import { mismatch } from './mismatch';
 
 /** Before that, the pace of a load tells nothing. */
 const LEAST_PROGRESS = 0.05;

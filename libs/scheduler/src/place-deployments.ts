@@ -1,6 +1,6 @@
-import type { LayerRange } from '@pangalactic/contracts';
 import type { Decision } from './cluster-event';
 import { isComing, type ClusterState, type Deployment, type Milliseconds, type Pipeline } from './cluster-state';
+import { mismatch } from './mismatch';
 import { pipelinesByModel } from './model-state';
 import { planDeployment } from './plan-deployment';
 import { isSlowerThanHoped } from './rebalance';
@@ -118,29 +118,6 @@ function placeReplica(
 function isSpare(pipeline: Pipeline, { pipelines }: ClusterState): boolean {
   const replaced = pipeline.replaces === undefined ? undefined : pipelines.get(pipeline.replaces);
   return isComing(pipeline) && replaced?.state === 'READY';
-}
-
-/** Why the pipeline is not what its deployment wants. */
-export function mismatch({ spec }: Pipeline, state: ClusterState): string | undefined {
-  const drained = spec.stages.find(({ nodeId }) => state.nodes.get(nodeId)?.drained);
-  if (drained) return `node ${drained.nodeId} is drained`;
-  const deployment = state.deployments.get(spec.modelId);
-  if (!deployment) return undefined;
-  const { stages, contextLength, maxSequences, pins } = deployment;
-  if (stages > 0 && spec.stages.length !== stages) return `${stages} stages are wanted`;
-  if (contextLength !== undefined && spec.contextLength !== contextLength)
-    return `a context of ${contextLength} is wanted`;
-  if (maxSequences !== undefined && spec.maxSequences !== maxSequences) return `${maxSequences} sequences are wanted`;
-  const asPinned = pins.every(({ nodeId, layers }, stage) => {
-    const placed = spec.stages[stage];
-    return placed?.nodeId === nodeId && sameRange(placed.layers, layers);
-  });
-  if (pins.length > 0 && !(asPinned && spec.stages.length === pins.length)) return 'its layers are wanted elsewhere';
-  return undefined;
-}
-
-function sameRange(a: LayerRange | undefined, b: LayerRange): boolean {
-  return a?.from === b.from && a.to === b.to;
 }
 
 function drain({ spec }: Pipeline, reason: string, now: Milliseconds): Decision {

@@ -8,6 +8,7 @@ import {
   type Milliseconds,
   type Pipeline,
 } from './cluster-state';
+import { mismatch } from './mismatch';
 import { planDeployment } from './plan-deployment';
 
 /** What clients wait for keeps its place for so long; then others may go first for as long, because it may never get one. */
@@ -31,7 +32,8 @@ export function reservedFor(
   const served = modelsOf(state, isComing);
   const inOrder = [...state.deployments.values()].sort(byPrecedence);
   const place = inOrder.findIndex(({ modelId }) => modelId === deployment.modelId);
-  const before = served.has(deployment.modelId) ? inOrder : inOrder.slice(0, place);
+  const servedAsWanted = modelsOf(state, (each) => isComing(each) && mismatch(each, state) === undefined);
+  const before = servedAsWanted.has(deployment.modelId) ? inOrder : inOrder.slice(0, place);
   const waiting = before.filter((each) => !served.has(each.modelId) && mayReserve(each, now));
   return waiting.find((each) => hinders(pipeline, each, state))?.modelId;
 }
