@@ -181,7 +181,7 @@ export function modelSummary(state: string, changes: Partial<ModelSummary> = {})
 
 export function modelView(state: string, changes: Partial<ModelView> = {}): ModelView {
   const nothing = { progress: 0, waitingFor: '', versions: [], pipelines: [] };
-  return { ...nothing, ...modelSummary(state), ...changes };
+  return { ...nothing, ...modelSummary(state), wantedState: state, ...changes };
 }
 
 @Controller()

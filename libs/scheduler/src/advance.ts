@@ -1,7 +1,8 @@
-import { apply } from './apply';
+import { apply, applySessions } from './apply';
 import { changesBetween, type ClusterChange } from './cluster-change';
-import type { ClusterEvent, Decision, Observation } from './cluster-event';
+import type { ClusterEvent, Decision, SessionEvent, Observation } from './cluster-event';
 import type { ClusterState, Milliseconds } from './cluster-state';
+import { nodeIdOf } from './node-reports';
 import { plan } from './plan';
 
 /** Rounds of decisions at once: rules that undo each other's work end. What is left to decide then waits for the next call. */
@@ -19,14 +20,19 @@ export function advance(state: ClusterState, observations: readonly Observation[
   const decisions: Decision[] = [];
   const changes: ClusterChange[] = [];
   let current = state;
-  const take = (event: ClusterEvent): void => {
-    const next = apply(event, current);
-    if (event.kind === 'withdraw')
-      changes.push({ event: 'model_withdrawn', modelId: event.modelId, reason: event.reason });
+  const become = (next: ClusterState): void => {
     changes.push(...changesBetween(current, next));
     current = next;
   };
-  observations.forEach(take);
+  const take = (event: ClusterEvent): void => {
+    if (event.kind === 'withdraw')
+      changes.push({ event: 'model_withdrawn', modelId: event.modelId, reason: event.reason });
+    become(apply(event, current));
+  };
+  for (const next of withSessionsJoined(observations)) {
+    if ('kind' in next) take(next);
+    else become(applySessions(next, current));
+  }
   let due = plan(current, { now });
   for (let round = 0; due.length > 0 && round < MAX_ROUNDS; round++) {
     due.forEach(take);
@@ -35,4 +41,25 @@ export function advance(state: ClusterState, observations: readonly Observation[
   }
   if (due.length > 0) changes.push({ event: 'plan_unfinished', rounds: MAX_ROUNDS });
   return { state: current, decisions, changes };
+}
+
+/** In order; sessions of different nodes that open or close one after another as one, because a thousand may at once. */
+function withSessionsJoined(observations: readonly Observation[]): (Observation | SessionEvent[])[] {
+  const joined: (Observation | SessionEvent[])[] = [];
+  const nodeIds = new Set<string>();
+  for (const observation of observations) {
+    if (observation.kind !== 'node_registered' && observation.kind !== 'session_closed') {
+      joined.push(observation);
+      continue;
+    }
+    const nodeId = nodeIdOf(observation);
+    const last = joined.at(-1);
+    if (Array.isArray(last) && !nodeIds.has(nodeId)) last.push(observation);
+    else {
+      joined.push([observation]);
+      nodeIds.clear();
+    }
+    nodeIds.add(nodeId);
+  }
+  return joined;
 }

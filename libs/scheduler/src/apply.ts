@@ -1,14 +1,11 @@
-import { ShardState, type Inventory, type ShardStatus } from '@pangalactic/contracts';
-import type { Beat, ClusterEvent, Observation } from './cluster-event';
+import type { Beat, ClusterEvent, SessionEvent } from './cluster-event';
 import {
-  configuredDeployment,
   DEFAULT_DRAIN_MS,
   newDeployment,
   withEntry,
   withoutEntry,
   type ClusterNode,
   type ClusterState,
-  type HeldModel,
   type Milliseconds,
   type Pipeline,
   type Shard,
@@ -16,6 +13,7 @@ import {
 import type { DeploymentSpec } from './deployment-spec';
 import { forget } from './fault-memory';
 import { withMeasurements } from './measurements';
+import { changeSessions, failed, heldModels, isUp, withModels, withStatus } from './node-reports';
 import { requestSuccessors, settlePipelines } from './pipeline-lifecycle';
 import { assess } from './rebalance';
 import { noRebalancing } from './rebalancing';
@@ -27,17 +25,34 @@ export const FORGET_NODE_MS = 24 * 3_600_000;
 
 /** The state after an event. Pure: equal arguments give equal states, and the given state is left as it is. */
 export function apply(event: ClusterEvent, state: ClusterState): ClusterState {
-  const now = Math.max(state.now, event.at);
-  return requestSuccessors(state, settlePipelines(change(event, { ...state, now })));
+  return settle(state, change(event, asOf(event.at, state)));
+}
+
+/**
+ * The state after sessions of as many nodes opened and closed: one copy of the nodes for all of them, where `apply` copies
+ * them for each. Pure, as `apply` is.
+ */
+export function applySessions(events: readonly SessionEvent[], state: ClusterState): ClusterState {
+  const latest = Math.max(...events.map((event) => event.at));
+  return settle(state, changeSessions(events, asOf(latest, state)));
+}
+
+function asOf(time: Milliseconds, state: ClusterState): ClusterState {
+  return { ...state, now: Math.max(state.now, time) };
+}
+
+function settle(before: ClusterState, after: ClusterState): ClusterState {
+  return requestSuccessors(before, settlePipelines(after));
 }
 
 function change(event: ClusterEvent, state: ClusterState): ClusterState {
   switch (event.kind) {
     case 'node_registered':
-      return withModels(event.inventory, failReplaced(register(event, state)));
+    case 'session_closed':
+      return changeSessions([event], state);
     case 'inventory':
       return withModels(
-        event.inventory,
+        event.inventory.models,
         changeNode(event, state, (node) => ({
           ...node,
           models: event.inventory.models,
@@ -52,8 +67,6 @@ function change(event: ClusterEvent, state: ClusterState): ClusterState {
         lastSeenAt: event.at,
         shards: withStatus(node.shards, event.status, event.at),
       }));
-    case 'session_closed':
-      return failReplaced(changeNode(event, state, (node) => (isUp(node) ? { ...node, state: 'RECONNECTING' } : node)));
     case 'node_left':
       return changeNode(event, state, (node) =>
         isUp(node) ? { ...node, state: 'LEAVING', lastSeenAt: event.at } : node,
@@ -66,10 +79,10 @@ function change(event: ClusterEvent, state: ClusterState): ClusterState {
     case 'drain_wish':
       return setDrained(event.nodeId, event.drained, state);
     case 'deploy':
-      return deploy(event.spec, state);
+      return deploy(event.spec, event.at, state);
     case 'undeploy':
     case 'withdraw':
-      return undeploy(event.modelId, state);
+      return undeploy(event.modelId, event.at, state);
     case 'request':
       return request(event.modelId, event.at, state);
     case 'tick':
@@ -98,36 +111,6 @@ function change(event: ClusterEvent, state: ClusterState): ClusterState {
   }
 }
 
-const NOTHING_KNOWN: Pick<ClusterNode, 'speeds' | 'links' | 'cached'> = {
-  speeds: new Map(),
-  links: new Map(),
-  cached: new Map(),
-};
-
-function register(event: Observation & { kind: 'node_registered' }, state: ClusterState): ClusterState {
-  const shards = event.shards.reduce(
-    (map, status) => withStatus(map, status, event.at),
-    new Map() as ReadonlyMap<string, Shard>,
-  );
-  // What an earlier process at that address has measured and cached, this one has too.
-  const before = state.nodes.get(event.identity.id);
-  const { speeds, links, cached } = before?.address === event.identity.address ? before : NOTHING_KNOWN;
-  const node: ClusterNode = {
-    ...event.identity,
-    state: 'CONNECTED',
-    drained: state.nodes.get(event.identity.id)?.drained ?? false,
-    sessionId: event.sessionId,
-    lastSeenAt: event.at,
-    models: event.inventory.models,
-    held: heldModels(event.inventory),
-    rejected: event.inventory.rejected,
-    shards,
-    stageTimes: [],
-    ...{ speeds, links, cached },
-  };
-  return { ...state, nodes: withEntry(state.nodes, node.id, node) };
-}
-
 function setDrained(nodeId: string, drained: boolean, state: ClusterState): ClusterState {
   const node = state.nodes.get(nodeId);
   if (!node || node.drained === drained) return state;
@@ -143,8 +126,8 @@ function create(
   return withPipeline({ ...state, rebalancing, pipelinesPlanned: state.pipelinesPlanned + 1 }, pipeline);
 }
 
-function deploy(spec: DeploymentSpec, state: ClusterState): ClusterState {
-  const deployment = newDeployment({ ...spec, origin: 'OPERATOR' });
+function deploy(spec: DeploymentSpec, at: Milliseconds, state: ClusterState): ClusterState {
+  const deployment = newDeployment({ ...spec, origin: 'OPERATOR' }, at);
   return { ...state, deployments: withEntry(state.deployments, spec.modelId, deployment) };
 }
 
@@ -159,55 +142,9 @@ function request(modelId: string, requestedAt: Milliseconds, state: ClusterState
 }
 
 /** A model of HUB_MODELS would come back by itself, so it stays, with nothing to run. */
-function undeploy(modelId: string, state: ClusterState): ClusterState {
-  if (state.wanted.models.includes(modelId)) return deploy({ modelId, replicas: 0, stages: 0, pins: [] }, state);
+function undeploy(modelId: string, at: Milliseconds, state: ClusterState): ClusterState {
+  if (state.wanted.models.includes(modelId)) return deploy({ modelId, replicas: 0, stages: 0, pins: [] }, at, state);
   return { ...state, deployments: withoutEntry(state.deployments, modelId) };
-}
-
-/** One process listens at an address: what is not connected and was there before is gone, or has another name now. */
-function failReplaced(state: ClusterState): ClusterState {
-  const taken = new Set([...state.nodes.values()].filter(isUp).map(({ address }) => address));
-  const replaced = [...state.nodes.values()].filter(
-    (node) => !isUp(node) && node.state !== 'FAILED' && taken.has(node.address),
-  );
-  if (replaced.length === 0) return state;
-  return { ...state, nodes: new Map([...state.nodes, ...replaced.map((node) => [node.id, failed(node)] as const)]) };
-}
-
-function heldModels({ models }: Inventory): HeldModel[] {
-  return models.map(({ id, contextLength }) => ({ id, contextLength }));
-}
-
-/** Wanted models that a node reports for the first time become deployments. */
-function withModels(inventory: Inventory, state: ClusterState): ClusterState {
-  const found = inventory.models.filter(({ id }) => state.wanted.models.includes(id) && !state.deployments.has(id));
-  if (found.length === 0) return state;
-  const deployments = new Map(state.deployments);
-  for (const { id } of found) deployments.set(id, configuredDeployment(id, state.wanted));
-  return { ...state, deployments };
-}
-
-const SHARD_PHASES = {
-  [ShardState.SHARD_STATE_LOADING]: 'LOADING',
-  [ShardState.SHARD_STATE_READY]: 'READY',
-  [ShardState.SHARD_STATE_BROKEN]: 'BROKEN',
-} as const;
-
-/** Characters of a reason that are kept: it is stored with the pipeline, and an engine's may be a page. */
-const LONGEST_REASON = 1_000;
-
-function withStatus(
-  shards: ReadonlyMap<string, Shard>,
-  status: ShardStatus,
-  at: Milliseconds,
-): ReadonlyMap<string, Shard> {
-  const { pipelineId, state, progress, memoryBytes } = status;
-  if (state === ShardState.SHARD_STATE_GONE) return withoutEntry(shards, pipelineId);
-  if (!(state in SHARD_PHASES)) return shards;
-  const phase = SHARD_PHASES[state as keyof typeof SHARD_PHASES];
-  const unloading = shards.get(pipelineId)?.unloading ?? false;
-  const fault = status.fault && { ...status.fault, reason: status.fault.reason.slice(0, LONGEST_REASON) };
-  return withEntry(shards, pipelineId, { phase, progress, fault, memoryBytes, unloading, changedAt: at });
 }
 
 function requestLoad(pipelineId: string, at: Milliseconds, state: ClusterState): ClusterState {
@@ -260,14 +197,6 @@ function tick(at: Milliseconds, beats: readonly Beat[], state: ClusterState): Cl
 
 function leavingFor({ drainTimeoutMs = DEFAULT_DRAIN_MS }: ClusterNode): Milliseconds {
   return drainTimeoutMs + LEAVE_GRACE_MS;
-}
-
-function failed(node: ClusterNode): ClusterNode {
-  return { ...node, state: 'FAILED', shards: new Map(), stageTimes: [] };
-}
-
-function isUp(node: ClusterNode): boolean {
-  return node.state === 'CONNECTED';
 }
 
 /** A message of a session that is not the node's current one comes too late and changes nothing. */

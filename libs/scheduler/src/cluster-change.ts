@@ -27,14 +27,18 @@ const PIPELINE_EVENTS: Record<PipelineState, string> = {
 export function changesBetween(before: ClusterState, after: ClusterState): ClusterChange[] {
   const changes: ClusterChange[] = [];
   if (before.nodes !== after.nodes) {
+    let added = 0;
     for (const node of after.nodes.values()) {
       const old = before.nodes.get(node.id);
+      if (old === node) continue;
+      if (old === undefined) added += 1;
       if (old?.state !== node.state || old.sessionId !== node.sessionId) changes.push(nodeChange(node));
       if (node.drained !== (old?.drained ?? false)) {
         changes.push({ event: node.drained ? 'node_drained' : 'node_uncordoned', nodeId: node.id });
       }
     }
-    for (const id of before.nodes.keys()) {
+    const forgotten = before.nodes.size + added > after.nodes.size ? before.nodes.keys() : [];
+    for (const id of forgotten) {
       if (!after.nodes.has(id)) changes.push({ event: 'node_forgotten', nodeId: id });
     }
   }

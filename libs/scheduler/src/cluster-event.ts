@@ -10,20 +10,28 @@ export interface Beat {
   readonly links: readonly LinkTimes[];
 }
 
+/** A session opens. */
+export interface NodeRegistered {
+  readonly kind: 'node_registered';
+  readonly at: Milliseconds;
+  readonly sessionId: number;
+  readonly identity: NodeIdentity;
+  readonly inventory: Inventory;
+  /** Everything the node holds. */
+  readonly shards: readonly ShardStatus[];
+}
+
+export interface SessionClosed extends SessionReference {
+  readonly kind: 'session_closed';
+  readonly at: Milliseconds;
+}
+
 /** Something that happened outside. Whatever names a session other than the node's current one is stale and ignored. */
 export type Observation =
-  | {
-      readonly kind: 'node_registered';
-      readonly at: Milliseconds;
-      readonly sessionId: number;
-      readonly identity: NodeIdentity;
-      readonly inventory: Inventory;
-      /** Everything the node holds. */
-      readonly shards: readonly ShardStatus[];
-    }
+  | NodeRegistered
   | ({ readonly kind: 'inventory'; readonly at: Milliseconds; readonly inventory: Inventory } & SessionReference)
   | ({ readonly kind: 'shard_status'; readonly at: Milliseconds; readonly status: ShardStatus } & SessionReference)
-  | ({ readonly kind: 'session_closed'; readonly at: Milliseconds } & SessionReference)
+  | SessionClosed
   /** The node ended the session in good order, as it does when it is told to stop. */
   | ({ readonly kind: 'node_left'; readonly at: Milliseconds } & SessionReference)
   /** The node did not answer after this session closed. */
@@ -43,6 +51,8 @@ export type Observation =
   | { readonly kind: 'request'; readonly at: Milliseconds; readonly modelId: string }
   /** Time passes. Heartbeats since the last tick come along: one new state for all of them. */
   | { readonly kind: 'tick'; readonly at: Milliseconds; readonly beats: readonly Beat[] };
+
+export type SessionEvent = NodeRegistered | SessionClosed;
 
 interface SessionReference {
   readonly nodeId: string;

@@ -123,6 +123,8 @@ export interface Deployment extends StoredDeployment {
    * restored, when that was.
    */
   readonly requestedAt: Milliseconds;
+  /** When it was wished, or a pipeline of it last stopped serving: since then it waits, unless one serves or is coming. */
+  readonly waitingSince: Milliseconds;
 }
 
 /** What the hub was told to run; a model of it becomes a deployment when a node first reports it. */
@@ -205,8 +207,8 @@ function restoredNode({ drained = false, held = [], ...identity }: StoredNode, n
   };
 }
 
-export function newDeployment(stored: StoredDeployment, requestedAt: Milliseconds = 0): Deployment {
-  return { ...stored, failures: 0, lastFailure: '', retryAt: 0, requestedAt };
+export function newDeployment(stored: StoredDeployment, at: Milliseconds = 0): Deployment {
+  return { ...stored, failures: 0, lastFailure: '', retryAt: 0, requestedAt: at, waitingSince: at };
 }
 
 export function configuredDeployment(modelId: string, { stages }: WantedModels): Deployment {

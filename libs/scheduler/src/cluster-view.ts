@@ -7,7 +7,9 @@ import {
   type Milliseconds,
   type Pipeline,
 } from './cluster-state';
+import { mismatch } from './mismatch';
 import { planDeployment } from './plan-deployment';
+import { reservedFor } from './reservations';
 import { routes } from './routes';
 
 /** The cluster for people: `pangalactic cluster status` and `topology`. */
@@ -58,10 +60,11 @@ function viewDeployments(state: ClusterState, now: Milliseconds): DeploymentView
   return [...deployments, ...absent.map((modelId) => ({ modelId, waitingFor: `no node has reported ${modelId} yet` }))];
 }
 
-/** Why no pipeline serves it yet. */
+/** Why no pipeline serves it yet as it is wanted. */
 export function waitingFor(deployment: Deployment, state: ClusterState, now: Milliseconds): string {
   const coming = [...state.pipelines.values()].find(
-    (pipeline) => pipeline.spec.modelId === deployment.modelId && isComing(pipeline),
+    (pipeline) =>
+      pipeline.spec.modelId === deployment.modelId && isComing(pipeline) && mismatch(pipeline, state) === undefined,
   );
   if (coming) return progressOf(coming, state);
   if (now < deployment.retryAt) {
@@ -69,7 +72,9 @@ export function waitingFor(deployment: Deployment, state: ClusterState, now: Mil
     return `the next attempt in ${seconds} s; ${deployment.failures} failed in a row, the last: ${deployment.lastFailure}`;
   }
   const placement = planDeployment(deployment, state);
-  return 'reason' in placement ? placement.reason : 'the planner';
+  if ('reason' in placement) return placement.reason;
+  const first = reservedFor(placement.pipeline, deployment, state, now);
+  return first === undefined ? 'the planner' : `${first}, which goes first`;
 }
 
 function progressOf(pipeline: Pipeline, state: ClusterState): string {

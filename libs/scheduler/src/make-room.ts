@@ -2,13 +2,13 @@ import type { Decision } from './cluster-event';
 import {
   isComing,
   isEnded,
-  type ClusterNode,
   type ClusterState,
   type Deployment,
   type Milliseconds,
   type Pipeline,
 } from './cluster-state';
 import { planDeployment } from './plan-deployment';
+import { byPrecedence, isLeaving, modelsOf, reservedFor, withoutPipelines } from './reservations';
 
 /** What clients used a moment ago they are about to use again; what was just loaded they are about to use at all. */
 export const MIN_IDLE_MS = 5_000;
@@ -31,10 +31,10 @@ export function makeRoom(state: ClusterState, now: Milliseconds): Decision[] {
   const idle = idleModels(state, now);
   if (idle.length === 0) return [];
   const coming = modelsOf(state, isComing);
-  for (const deployment of state.deployments.values()) {
+  for (const deployment of [...state.deployments.values()].sort(byPrecedence)) {
     const { modelId, replicas, retryAt } = deployment;
     if (replicas === 0 || now < retryAt || coming.has(modelId)) continue;
-    const chosen = leastRecentlyUsed(deployment, idle, state);
+    const chosen = leastRecentlyUsed(deployment, idle, state, now);
     const reason = `makes room for ${modelId}`;
     if (chosen.length > 0)
       return chosen.map((model) => ({ kind: 'withdraw', at: now, modelId: model.modelId, reason }));
@@ -56,12 +56,17 @@ export function withdrawAbandoned(state: ClusterState, now: Milliseconds): Decis
 }
 
 /** As few as make the deployment fit; none when that is impossible, or when what leaves already is enough. */
-function leastRecentlyUsed(deployment: Deployment, idle: readonly IdleModel[], state: ClusterState): IdleModel[] {
-  const isLeaving = (pipeline: Pipeline) => pipeline.state === 'DRAINING' || isEnded(pipeline);
+function leastRecentlyUsed(
+  deployment: Deployment,
+  idle: readonly IdleModel[],
+  state: ClusterState,
+  now: Milliseconds,
+): IdleModel[] {
   const leaving = [...state.pipelines.values()].filter(isLeaving).map(({ spec }) => spec.id);
   const fitsWithout = (models: readonly IdleModel[]) => {
     const ids = [...leaving, ...models.flatMap(({ pipelineIds }) => pipelineIds)];
-    return 'pipeline' in planDeployment(deployment, withoutPipelines(state, ids));
+    const placement = planDeployment(deployment, withoutPipelines(state, ids));
+    return 'pipeline' in placement && reservedFor(placement.pipeline, deployment, state, now) === undefined;
   };
   if (fitsWithout([])) return [];
   const last = idle.findIndex((_model, index) => fitsWithout(idle.slice(0, index + 1)));
@@ -94,19 +99,4 @@ function lastUse({ spec, state }: Pipeline, nodes: ClusterState['nodes']): Milli
   const times = head.stageTimes.find(({ pipelineId }) => pipelineId === spec.id);
   if (times?.idleMs === undefined || times.runningSequences > 0 || times.idleMs < MIN_IDLE_MS) return undefined;
   return head.lastSeenAt - times.idleMs;
-}
-
-function modelsOf({ pipelines }: ClusterState, which: (pipeline: Pipeline) => boolean): ReadonlySet<string> {
-  return new Set([...pipelines.values()].filter(which).map(({ spec }) => spec.modelId));
-}
-
-/** As if their memory were free already. */
-function withoutPipelines(state: ClusterState, ids: readonly string[]): ClusterState {
-  const gone = new Set(ids);
-  const keep = <T>(map: ReadonlyMap<string, T>) => new Map([...map].filter(([id]) => !gone.has(id)));
-  const nodes = [...state.nodes].map(([id, node]): [string, ClusterNode] => [
-    id,
-    { ...node, shards: keep(node.shards) },
-  ]);
-  return { ...state, pipelines: keep(state.pipelines), nodes: new Map(nodes) };
 }

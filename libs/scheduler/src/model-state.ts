@@ -66,6 +66,10 @@ export function pipelinesByModel({ pipelines }: ClusterState): ReadonlyMap<strin
 }
 
 function trainedContexts({ nodes }: ClusterState): ReadonlyMap<string, number> {
-  const present = [...nodes.values()].filter(({ state }) => state === 'CONNECTED' || state === 'RECONNECTING');
-  return new Map(present.flatMap(({ held }) => held.map(({ id, contextLength }) => [id, contextLength] as const)));
+  const trained = new Map<string, number>();
+  for (const { state, held } of nodes.values()) {
+    if (state !== 'CONNECTED' && state !== 'RECONNECTING') continue;
+    for (const { id, contextLength } of held) trained.set(id, contextLength);
+  }
+  return trained;
 }

@@ -71,6 +71,19 @@ describe('models of a cluster', () => {
   });
 });
 
+describe('a model that an operator wants otherwise', () => {
+  it('is served as before until the new wish has a place, and says what that waits for', () => {
+    const cluster = new SimulatedCluster({ models: ['nano'], stages: 0 });
+    cluster.start('a');
+    expect(nano(cluster)).toMatchObject({ state: 'READY', wantedState: 'READY', progress: 1, waitingFor: '' });
+    cluster.deploy({ stages: 2 });
+    expect(nano(cluster)).toMatchObject({ state: 'READY', wantedState: 'WAITING', progress: 0 });
+    expect(nano(cluster).waitingFor).toMatch(/^2 stages need 2 nodes/);
+    cluster.start('b');
+    expect(nano(cluster)).toMatchObject({ state: 'READY', wantedState: 'READY', progress: 1, waitingFor: '' });
+  });
+});
+
 describe('a model that does not fit', () => {
   const tooSmall = (...others: string[]) => {
     const cluster = new SimulatedCluster({ models: ['nano'], stages: 0 });

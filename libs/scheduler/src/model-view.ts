@@ -2,6 +2,7 @@ import type { ModelVersion, ModelView } from '@pangalactic/contracts';
 import type { ClusterNode, ClusterState, Milliseconds, Pipeline } from './cluster-state';
 import { viewPipeline, waitingFor } from './cluster-view';
 import { isOnTheWay, modelState, originOf, pipelinesByModel, servedContext } from './model-state';
+import { mismatch } from './mismatch';
 
 /** Before that, the pace of a load tells nothing. */
 const LEAST_PROGRESS = 0.05;
@@ -19,19 +20,22 @@ export function viewModel(id: string, state: ClusterState, now: Milliseconds): M
   const modelStateNow = modelState(id, own, state);
   const deployment = state.deployments.get(id);
   const versions = versionsOf(id, state);
+  const asWanted = own.filter((pipeline) => mismatch(pipeline, state) === undefined);
+  const wantedState = modelStateNow === 'READY' ? modelState(id, asWanted, state) : modelStateNow;
   const progress =
-    modelStateNow === 'READY' ? 1 : Math.max(0, ...own.filter(isOnTheWay).map((each) => loaded(each, state)));
-  const isWaitedFor = modelStateNow === 'WAITING' || modelStateNow === 'LOADING';
+    wantedState === 'READY' ? 1 : Math.max(0, ...own.filter(isOnTheWay).map((each) => loaded(each, state)));
+  const isWaitedFor = wantedState === 'WAITING' || wantedState === 'LOADING';
   return {
     id,
     state: modelStateNow,
     progress,
-    etaSeconds: modelStateNow === 'LOADING' ? timeLeft(own, state, now) : undefined,
+    etaSeconds: wantedState === 'LOADING' ? timeLeft(own, state, now) : undefined,
     waitingFor: deployment && isWaitedFor ? waitingFor(deployment, state, now) : '',
     contextLength: servedContext(own) ?? versions[0]?.contextLength ?? 0,
     origin: originOf(id, state),
     versions,
     pipelines: own.map((pipeline) => viewPipeline(pipeline, state)),
+    wantedState,
   };
 }
 

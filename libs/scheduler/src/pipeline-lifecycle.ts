@@ -54,7 +54,8 @@ export function requestSuccessors(before: ClusterState, after: ClusterState): Cl
     return served && deployment && after.pipelines.get(id)?.state !== state ? deployment : [];
   });
   if (waitedFor.length === 0) return after;
-  const requested = waitedFor.map((each) => [each.modelId, { ...each, requestedAt: after.now }] as const);
+  const at = after.now;
+  const requested = waitedFor.map((each) => [each.modelId, { ...each, requestedAt: at, waitingSince: at }] as const);
   return { ...after, deployments: new Map([...after.deployments, ...requested]) };
 }
 

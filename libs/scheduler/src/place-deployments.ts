@@ -1,9 +1,10 @@
-import type { LayerRange } from '@pangalactic/contracts';
 import type { Decision } from './cluster-event';
 import { isComing, type ClusterState, type Deployment, type Milliseconds, type Pipeline } from './cluster-state';
+import { mismatch } from './mismatch';
 import { pipelinesByModel } from './model-state';
 import { planDeployment } from './plan-deployment';
 import { isSlowerThanHoped } from './rebalance';
+import { byPrecedence, reservedFor } from './reservations';
 
 /** A pipeline that does not serve yet and is not what is wanted makes way for one that is. */
 export function cancelUnwanted(state: ClusterState, now: Milliseconds): Decision[] {
@@ -30,7 +31,8 @@ export function placeDeployments(state: ClusterState, now: Milliseconds): Decisi
     if (surplus) return [surplus];
   }
   const short = deployed.filter(({ deployment, count }) => count < deployment.replicas && now >= deployment.retryAt);
-  for (const own of short.sort((a, b) => a.count - b.count)) {
+  const first = (a: OwnPipelines, b: OwnPipelines) => a.count - b.count || byPrecedence(a.deployment, b.deployment);
+  for (const own of short.sort(first)) {
     const decision = placeReplica(own, state, now);
     if (decision) return [decision];
   }
@@ -100,32 +102,22 @@ function placeReplica(
   now: Milliseconds,
 ): Decision | undefined {
   const placement = planDeployment(deployment, state);
-  if ('pipeline' in placement) return { kind: 'create', at: now, pipeline: placement.pipeline };
-  const inTheWay = unwanted.find(({ spec }) => 'pipeline' in planDeployment(deployment, state, { memoryOf: spec.id }));
-  return inTheWay && drain(inTheWay, 'makes room for its successor', now);
+  if ('pipeline' in placement) {
+    const { pipeline } = placement;
+    if (reservedFor(pipeline, deployment, state, now) !== undefined) return undefined;
+    return { kind: 'create', at: now, pipeline };
+  }
+  const fitsWithout = ({ spec }: Pipeline) => 'pipeline' in planDeployment(deployment, state, { memoryOf: spec.id });
+  const inTheWay = unwanted.find(fitsWithout);
+  if (inTheWay) return drain(inTheWay, 'makes room for its successor', now);
+  const spare = [...state.pipelines.values()].find((each) => isSpare(each, state) && fitsWithout(each));
+  return spare && drain(spare, `makes room for ${deployment.modelId}`, now);
 }
 
-/** Why the pipeline is not what its deployment wants. */
-function mismatch({ spec }: Pipeline, state: ClusterState): string | undefined {
-  const drained = spec.stages.find(({ nodeId }) => state.nodes.get(nodeId)?.drained);
-  if (drained) return `node ${drained.nodeId} is drained`;
-  const deployment = state.deployments.get(spec.modelId);
-  if (!deployment) return undefined;
-  const { stages, contextLength, maxSequences, pins } = deployment;
-  if (stages > 0 && spec.stages.length !== stages) return `${stages} stages are wanted`;
-  if (contextLength !== undefined && spec.contextLength !== contextLength)
-    return `a context of ${contextLength} is wanted`;
-  if (maxSequences !== undefined && spec.maxSequences !== maxSequences) return `${maxSequences} sequences are wanted`;
-  const asPinned = pins.every(({ nodeId, layers }, stage) => {
-    const placed = spec.stages[stage];
-    return placed?.nodeId === nodeId && sameRange(placed.layers, layers);
-  });
-  if (pins.length > 0 && !(asPinned && spec.stages.length === pins.length)) return 'its layers are wanted elsewhere';
-  return undefined;
-}
-
-function sameRange(a: LayerRange | undefined, b: LayerRange): boolean {
-  return a?.from === b.from && a.to === b.to;
+/** Loaded to take the place of one that serves as well. */
+function isSpare(pipeline: Pipeline, { pipelines }: ClusterState): boolean {
+  const replaced = pipeline.replaces === undefined ? undefined : pipelines.get(pipeline.replaces);
+  return isComing(pipeline) && replaced?.state === 'READY';
 }
 
 function drain({ spec }: Pipeline, reason: string, now: Milliseconds): Decision {

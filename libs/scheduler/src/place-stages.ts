@@ -190,23 +190,34 @@ function chain(promise: readonly number[], { hopMs }: LayoutProblem): number[] {
 function neighbourly(layout: Layout | undefined, problem: LayoutProblem): Layout | undefined {
   if (!layout) return undefined;
   const order = layout.stages.map(({ node }) => node);
-  const length = () => order.slice(1).reduce((sum, node, index) => sum + problem.hopMs(order[index]!, node), 0);
   let changed = false;
-  for (let improved = true, shortest = length(); improved;) {
+  for (let improved = true, shortest = hopsOf(order, problem); improved;) {
     improved = false;
     for (let from = 0; from < order.length - 1; from++) {
       for (let to = from + 2; to <= order.length; to++) {
-        const before = order.slice();
-        order.splice(from, to - from, ...order.slice(from, to).reverse());
-        const now = length();
+        reverse(order, from, to);
+        const now = hopsOf(order, problem);
         if (now < shortest * (1 - 1e-9)) {
           shortest = now;
           improved = changed = true;
-        } else order.splice(0, order.length, ...before);
+        } else reverse(order, from, to);
       }
     }
   }
   return changed ? bestLayout(inOrder(order, problem.count), problem, EXACT_STEP) : undefined;
+}
+
+function hopsOf(order: readonly number[], { hopMs }: LayoutProblem): number {
+  let sum = 0;
+  for (let index = 1; index < order.length; index++) sum += hopMs(order[index - 1]!, order[index]!);
+  return sum;
+}
+
+/** The part from `from` up to `to`, in place. */
+function reverse(order: number[], from: number, to: number): void {
+  for (let left = from, right = to - 1; left < right; left++, right--) {
+    [order[left], order[right]] = [order[right]!, order[left]!];
+  }
 }
 
 function splitByMemory(

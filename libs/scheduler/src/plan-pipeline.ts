@@ -152,15 +152,11 @@ function wholeModel(model: ModelInfo, limits: SequenceLimits): number {
   return stageMemory(model, { from: 0, to: model.layers }, limits).total;
 }
 
+/** Each range is counted once, when it is first asked for. */
 function stageBytesTable(model: ModelInfo, limits: SequenceLimits): StageBytes {
   const width = model.layers + 1;
   const table = new Float64Array(width * width);
-  for (let from = 0; from < model.layers; from++) {
-    for (let to = from + 1; to <= model.layers; to++) {
-      table[from * width + to] = stageMemory(model, { from, to }, limits).total;
-    }
-  }
-  return (from, to) => table[from * width + to]!;
+  return (from, to) => (table[from * width + to] ||= stageMemory(model, { from, to }, limits).total);
 }
 
 function tooFewNodes(model: ModelInfo, candidates: readonly Candidate[], stages: number): string {

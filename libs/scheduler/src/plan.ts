@@ -29,7 +29,7 @@ export function plan(state: ClusterState, { now }: { now: Milliseconds }): Decis
 function unloadStrays(state: ClusterState, now: Milliseconds): Decision[] {
   const decisions: Decision[] = [];
   for (const { id: nodeId, sessionId, state: nodeState, shards } of state.nodes.values()) {
-    if (nodeState !== 'CONNECTED') continue;
+    if (nodeState !== 'CONNECTED' || shards.size === 0) continue;
     for (const [pipelineId, shard] of shards) {
       const pipeline = state.pipelines.get(pipelineId);
       const wanted = pipeline?.spec.stages.some((stage) => stage.nodeId === nodeId) && !isOver(pipeline, state, now);

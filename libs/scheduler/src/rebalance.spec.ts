@@ -134,4 +134,19 @@ describe('a healthy pipeline', () => {
     expect(serving(cluster)).toEqual(['a']);
     expect(cluster.pipelines).toEqual({ READY: ['nano-1-1'] });
   });
+
+  it('gives a successor up that is only tried when a model without a pipeline needs its memory', () => {
+    const models = [modelInfo(), modelInfo({ id: 'other', fingerprint: 'f2' })];
+    const cluster = new SimulatedCluster({ models: ['nano'], stages: 0 });
+    for (const id of ['a', 'b']) cluster.start(id, { memoryBytes: 6e6, models });
+    cluster.node('a').decodeMs = 10;
+    // Nothing is known of its speed, so it is tried, and for a while the try has no result.
+    cluster.node('b').decodeMs = 0;
+    while (moves(cluster) === 0) cluster.pass(1_000);
+    expect(cluster.state.pipelines.size).toBe(2);
+    cluster.deploy({ modelId: 'other' });
+    cluster.pass(20_000);
+    expect(serving(cluster).sort()).toEqual(['a', 'b']);
+    expect(routes(cluster.state).routes.map(({ pipeline }) => pipeline!.modelId)).toEqual(['nano', 'other']);
+  });
 });

@@ -33,10 +33,9 @@ export function allOrders(nodes: number, count: number): StageGraph {
 export function inOrder(order: readonly number[], count: number): StageGraph {
   const graph: StageState[] = [];
   for (let used = 1; used <= count; used++) {
-    const previous = graph.length - order.length;
+    const previous = order.map((_node, position) => graph.length - order.length + position);
     for (const [position, node] of order.entries()) {
-      const before = used === 1 ? [] : Array.from({ length: position }, (_, earlier) => previous + earlier);
-      graph.push({ node, used, before });
+      graph.push({ node, used, before: used === 1 ? [] : previous.slice(0, position) });
     }
   }
   return graph;

@@ -1,3 +1,4 @@
+import { placedLayers, stageEnds } from './stage-ends';
 import type { StageGraph } from './stage-graph';
 
 export interface LayoutProblem {
@@ -38,10 +39,11 @@ export function layoutCost(stages: readonly LaidStage[], problem: LayoutProblem)
  * @param step by which the slowest stage must get faster for another look; next to 0: none is missed
  */
 export function bestLayout(graph: StageGraph, problem: LayoutProblem, step: number): Layout | undefined {
+  const table = pathTable(graph.length, problem.layers);
   let best: Layout | undefined;
   // The shortest path under a bound on its slowest stage, for ever lower bounds.
   for (let limit = Infinity; ;) {
-    const stages = shortestPath(graph, problem, limit);
+    const stages = shortestPath(graph, problem, limit, table);
     if (!stages) return best;
     const { latency, slowest } = timesOf(stages, problem);
     const cost = latency + problem.count * slowest;
@@ -52,38 +54,56 @@ export function bestLayout(graph: StageGraph, problem: LayoutProblem, step: numb
   }
 }
 
-/** Dynamic programming over (state, layers placed). */
-function shortestPath(graph: StageGraph, problem: LayoutProblem, limit: number): LaidStage[] | undefined {
+/** By state and layers placed. */
+interface PathTable {
+  readonly cost: Float64Array;
+  /** Only where there is a cost. */
+  readonly cameFrom: Int32Array;
+  readonly began: Int32Array;
+}
+
+function pathTable(states: number, layers: number): PathTable {
+  const cells = states * (layers + 1);
+  return { cost: new Float64Array(cells), cameFrom: new Int32Array(cells), began: new Int32Array(cells) };
+}
+
+/** Dynamic programming over (state, layers placed), in a table that it clears. */
+function shortestPath(
+  graph: StageGraph,
+  problem: LayoutProblem,
+  limit: number,
+  { cost, cameFrom, began }: PathTable,
+): LaidStage[] | undefined {
   const { layers, count, stageMs, reluctance, hopMs } = problem;
+  const ends = endsUnder(graph, problem, limit);
+  const { fewest, most } = placedLayers([...ends.values()], layers, count);
   const width = layers + 1;
-  const cost = new Float64Array(graph.length * width).fill(Infinity);
-  const cameFrom = new Int32Array(graph.length * width).fill(-1);
-  const began = new Int32Array(graph.length * width);
+  cost.fill(Infinity);
   const arrival = new Float64Array(width);
   const arrivedFrom = new Int32Array(width);
   let end = -1;
 
   for (const [index, { node, used, before }] of graph.entries()) {
+    const first = fewest[used - 1]!;
+    const last = most[used - 1]!;
     arrival.fill(Infinity);
     arrivedFrom.fill(-1);
     if (used === 1) arrival[0] = 0;
     for (const previous of before) {
       const hop = hopMs(graph[previous]!.node, node);
-      for (let from = used - 1; from < layers; from++) {
+      for (let from = first; from <= last; from++) {
         const total = cost[previous * width + from]! + hop;
         if (total >= arrival[from]!) continue;
         arrival[from] = total;
         arrivedFrom[from] = previous;
       }
     }
-    // The last stage takes what is left, the others leave a layer for each stage after them.
-    const most = layers - (count - used);
-    for (let from = used - 1; from < most; from++) {
+    const nodeEnds = ends.get(node)!;
+    for (let from = first; from <= last; from++) {
       if (arrival[from] === Infinity) continue;
-      for (let to = used === count ? layers : from + 1; to <= most; to++) {
-        const time = stageMs(node, from, to);
-        if (time > limit || time === Infinity) break;
-        const total = arrival[from]! + time + reluctance(node, from, to);
+      const until = Math.min(nodeEnds[from]!, most[used]!);
+      for (let to = Math.max(from + 1, fewest[used]!); to <= until; to++) {
+        const total = arrival[from]! + stageMs(node, from, to) + reluctance(node, from, to);
         const cell = index * width + to;
         if (total >= cost[cell]!) continue;
         cost[cell] = total;
@@ -104,6 +124,20 @@ function shortestPath(graph: StageGraph, problem: LayoutProblem, limit: number):
     to = from;
   }
   return stages.length > 0 ? stages : undefined;
+}
+
+/** For each node of the graph, how far a stage goes within the limit. */
+function endsUnder(
+  graph: StageGraph,
+  { layers, stageMs }: LayoutProblem,
+  limit: number,
+): ReadonlyMap<number, Int32Array> {
+  const nodes = new Set(graph.map(({ node }) => node));
+  const fits = (node: number) => (from: number, to: number) => {
+    const time = stageMs(node, from, to);
+    return time <= limit && time < Infinity;
+  };
+  return new Map([...nodes].map((node) => [node, stageEnds(layers, fits(node))]));
 }
 
 function timesOf(

@@ -1,4 +1,5 @@
 import type { LayerRange } from '@pangalactic/contracts';
+import { placedLayers, stageEnds } from './stage-ends';
 
 /** A node as the partitioner sees it. */
 export interface Bin {
@@ -49,7 +50,25 @@ export function partitionStages<B extends Bin>(
 
 /** Whether these bins, all of them, can share the layers under `cap`. Exact as partitionStages is. */
 export function canShare(layers: number, stageBytes: StageBytes, bins: readonly Bin[], cap: number): boolean {
-  return arrange(layers, stageBytes, bins, cap, Math.max) !== undefined;
+  const { kinds, stateCount, steps } = arrangements(bins);
+  const endsOf = new Map(kinds.map((kind) => [kind, endsUnder(layers, stageBytes, kind, cap)]));
+  const width = layers + 1;
+  /** By state and layers placed. */
+  const reached = new Uint8Array(stateCount * width);
+  reached[0] = 1;
+  for (let state = 0; state < stateCount - 1; state++) {
+    for (const { kind, next, binsLeft } of steps(state)) {
+      const ends = endsOf.get(kind)!;
+      // Ends never fall, so each cell is marked once.
+      for (let from = 0, marked = 0; from < layers; from++) {
+        if (reached[state * width + from] === 0) continue;
+        const most = Math.min(ends[from]!, layers - binsLeft);
+        marked = Math.max(marked, binsLeft === 0 ? layers - 1 : from);
+        while (marked < most) reached[next * width + ++marked] = 1;
+      }
+    }
+  }
+  return reached[stateCount * width - 1] === 1;
 }
 
 function utilisation(bin: Bin, stageBytes: StageBytes, layers: LayerRange): number {
@@ -69,7 +88,7 @@ export function compareIds(a: { readonly id: string }, b: { readonly id: string 
 /** Bins that the search need not tell apart, in order of id. */
 interface BinKind<B extends Bin> {
   readonly bins: B[];
-  /** Weight of this kind's digit in the state number. */
+  /** Weight of this kind's digit in the number of a state. */
   stride: number;
 }
 
@@ -91,10 +110,54 @@ function kindsOf<B extends Bin>(bins: readonly B[]): { kinds: BinKind<B>[]; stat
   return { kinds, states };
 }
 
+/** A bin that may be used next. */
+interface Step<B extends Bin> {
+  readonly bin: B;
+  readonly kind: BinKind<B>;
+  /** The state in which it is used too. */
+  readonly next: number;
+  readonly binsLeft: number;
+}
+
+interface Arrangements<B extends Bin> {
+  readonly kinds: readonly BinKind<B>[];
+  /** In state 0 no bin is used, in the last one all are. */
+  readonly stateCount: number;
+  /** Each leads to a higher state. */
+  readonly steps: (state: number) => readonly Step<B>[];
+}
+
 /**
- * Dynamic programming over (how many bins of each kind are used, how many layers they hold). The state number is a mixed
- * radix number, so adding a bin always leads to a higher state. Every bin is used. `combine` folds the utilisations,
- * none of which may exceed `limit`, into the cost to minimise.
+ * Every order of the bins, as states that tell how many of each kind are used (a mixed radix number); when those are too
+ * many, only the given order.
+ */
+function arrangements<B extends Bin>(bins: readonly B[]): Arrangements<B> {
+  const { kinds, states } = kindsOf(bins);
+  if (states > MAX_ARRANGEMENTS) {
+    const kindOf = new Map(kinds.flatMap((kind) => kind.bins.map((bin) => [bin, kind] as const)));
+    const inOrder = bins.map((bin, index) => {
+      return [{ bin, kind: kindOf.get(bin)!, next: index + 1, binsLeft: bins.length - index - 1 }];
+    });
+    return { kinds, stateCount: bins.length + 1, steps: (state) => inOrder[state]! };
+  }
+  const usedOf = (state: number, kind: BinKind<B>) => Math.floor(state / kind.stride) % (kind.bins.length + 1);
+  const steps = (state: number): Step<B>[] => {
+    const used = kinds.reduce((sum, kind) => sum + usedOf(state, kind), 0);
+    return kinds.flatMap((kind) => {
+      const bin = kind.bins[usedOf(state, kind)];
+      return bin ? [{ bin, kind, next: state + kind.stride, binsLeft: bins.length - used - 1 }] : [];
+    });
+  };
+  return { kinds, stateCount: states, steps };
+}
+
+function endsUnder(layers: number, stageBytes: StageBytes, { bins }: BinKind<Bin>, limit: number): Int32Array {
+  return stageEnds(layers, (from, to) => utilisation(bins[0]!, stageBytes, { from, to }) <= limit);
+}
+
+/**
+ * Dynamic programming over (bins used, layers that they hold). Every bin is used. `combine` folds the utilisations, none
+ * of which may exceed `limit`, into the cost to minimise.
  */
 function arrange<B extends Bin>(
   layers: number,
@@ -103,38 +166,28 @@ function arrange<B extends Bin>(
   limit: number,
   combine: (cost: number, utilisation: number) => number,
 ): PlacedStage<B>[] | undefined {
-  const { kinds, states } = kindsOf(bins);
-  const inOrder = states > MAX_ARRANGEMENTS;
-  const stateCount = inOrder ? bins.length + 1 : states;
+  const { kinds, stateCount, steps } = arrangements(bins);
+  const endsOf = new Map(kinds.map((kind) => [kind, endsUnder(layers, stageBytes, kind, limit)]));
+  const endsOfAll = kinds.flatMap((kind) => kind.bins.map(() => endsOf.get(kind)!));
+  const { fewest, most } = placedLayers(endsOfAll, layers, bins.length);
   const width = layers + 1;
   const cost = new Float64Array(stateCount * width).fill(Infinity);
   const previousState = new Int32Array(stateCount * width);
   const previousLayer = new Int32Array(stateCount * width);
   cost[0] = 0;
 
-  const usedOf = (state: number, kind: BinKind<B>) => Math.floor(state / kind.stride) % (kind.bins.length + 1);
-  const choices = (state: number): { bin: B; next: number }[] => {
-    if (inOrder) return bins.slice(state, state + 1).map((bin) => ({ bin, next: state + 1 }));
-    return kinds.flatMap((kind) => {
-      const bin = kind.bins[usedOf(state, kind)];
-      return bin ? [{ bin, next: state + kind.stride }] : [];
-    });
-  };
-  const placed = (state: number) => (inOrder ? state : kinds.reduce((sum, kind) => sum + usedOf(state, kind), 0));
-
   for (let state = 0; state < stateCount - 1; state++) {
-    const binsLeft = bins.length - placed(state) - 1;
-    for (const { bin, next } of choices(state)) {
+    for (const { bin, kind, next, binsLeft } of steps(state)) {
       const { usedBytes, memoryBytes } = bin;
-      for (let from = 0; from < layers; from++) {
+      const ends = endsOf.get(kind)!;
+      const used = bins.length - binsLeft;
+      for (let from = fewest[used - 1]!; from <= most[used - 1]!; from++) {
         const costSoFar = cost[state * width + from]!;
         if (costSoFar === Infinity) continue;
-        // The last bin takes what is left; the others leave a layer for each bin after them.
-        for (let to = binsLeft === 0 ? layers : from + 1; to <= layers - binsLeft; to++) {
-          const used = (usedBytes + stageBytes(from, to)) / memoryBytes;
-          if (used > limit) break;
+        const until = Math.min(ends[from]!, most[used]!);
+        for (let to = Math.max(from + 1, fewest[used]!); to <= until; to++) {
           const index = next * width + to;
-          const total = combine(costSoFar, used);
+          const total = combine(costSoFar, (usedBytes + stageBytes(from, to)) / memoryBytes);
           if (total >= cost[index]!) continue;
           cost[index] = total;
           previousState[index] = state;
@@ -151,7 +204,7 @@ function arrange<B extends Bin>(
   while (state > 0) {
     const index = state * width + to;
     const before = previousState[index]!;
-    const bin = choices(before).find((choice) => choice.next === state)!.bin;
+    const { bin } = steps(before).find(({ next }) => next === state)!;
     const from = previousLayer[index]!;
     stages.unshift({ bin, layers: { from, to } });
     state = before;

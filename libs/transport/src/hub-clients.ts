@@ -2,7 +2,7 @@ import { toPangalacticError, type ErrorCode } from '@pangalactic/contracts';
 import { connectHub, type ClientSettings, type HubClient } from './client';
 
 /** Another hub may answer, or know who leads. */
-const ASK_ANOTHER: ReadonlySet<ErrorCode> = new Set([
+export const ASK_ANOTHER_HUB: ReadonlySet<ErrorCode> = new Set([
   'service_unavailable',
   'deadline_exceeded',
   'not_leader',
@@ -36,7 +36,7 @@ export class HubClients {
         return await call(asked);
       } catch (error) {
         const { code, redirectTo } = toPangalacticError(error);
-        const isOfNoUse = redirectTo !== undefined || ASK_ANOTHER.has(code);
+        const isOfNoUse = redirectTo !== undefined || ASK_ANOTHER_HUB.has(code);
         // Of several calls at once, the first to fail moves on, for all of them.
         if (isOfNoUse && asked === this.current) this.failed(redirectTo);
         if (redirectTo === undefined || isRedirected) throw error;

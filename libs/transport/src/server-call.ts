@@ -57,7 +57,20 @@ export class ServerCall {
   private followSignal(until: AbortSignal): void {
     const stop = () => this.fail(until.reason);
     if (until.aborted) return stop();
-    until.addEventListener('abort', stop, { once: true });
-    this.end.onReached(() => until.removeEventListener('abort', stop));
+    const followers = followersOf(until);
+    followers.add(stop);
+    this.end.onReached(() => followers.delete(stop));
   }
+}
+
+const followersBySignal = new WeakMap<AbortSignal, Set<() => void>>();
+
+/** What to call when the signal aborts. An AbortSignal looks at all of its listeners to add one, so it has one for all calls. */
+function followersOf(signal: AbortSignal): Set<() => void> {
+  const known = followersBySignal.get(signal);
+  if (known) return known;
+  const followers = new Set<() => void>();
+  followersBySignal.set(signal, followers);
+  signal.addEventListener('abort', () => followers.forEach((stop) => stop()), { once: true });
+  return followers;
 }

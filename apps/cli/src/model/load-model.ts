@@ -19,7 +19,7 @@ export interface LoadOptions {
 }
 
 /**
- * Loads a model and waits until it is READY.
+ * Loads a model and waits until a pipeline serves it as the request says; one of an earlier wish does not count.
  * @returns what to tell the operator
  * @throws CommandError when the hub refuses, or with what the model waits for
  */
@@ -30,11 +30,11 @@ export async function loadModel({ hubAddress, request, timeoutMs, display }: Loa
   try {
     for (;;) {
       const model = modelReport(await readModel(hubAddress, request.modelId));
-      display.show(model);
-      if (model.state === 'READY') return readyText(model);
+      display.show({ ...model, state: model.wanted_state });
+      if (model.wanted_state === 'READY') return readyText(model);
       if (model.wanted_by === null) throw new CommandError(`${model.model} was unloaded meanwhile`);
       const now = performance.now();
-      waitingSince = model.state === 'WAITING' ? (waitingSince ?? now) : undefined;
+      waitingSince = model.wanted_state === 'WAITING' ? (waitingSince ?? now) : undefined;
       const stuck = waitingSince !== undefined && now - waitingSince > WAITING_PATIENCE_MS;
       if (stuck || now > deadline) throw new CommandError(notReadyText(model));
       await delay(POLL_MS);
@@ -53,6 +53,7 @@ function readyText(model: ModelReport): string {
   return [`${model.model} is READY`, ...pipelines].join('\n');
 }
 
-function notReadyText({ model, state, waiting_for }: ModelReport): string {
-  return `${model} is ${state}, not READY: ${waiting_for}. It stays wanted until \`model unload ${model}\``;
+function notReadyText({ model, state, wanted_state, waiting_for }: ModelReport): string {
+  const served = state === 'READY' ? ' It is served as it was wanted before.' : '';
+  return `${model} is ${wanted_state}, not READY: ${waiting_for}.${served} It stays wanted until \`model unload ${model}\``;
 }

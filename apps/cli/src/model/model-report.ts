@@ -4,6 +4,8 @@ import type { ModelView, PipelineView } from '@pangalactic/contracts';
 export interface ModelReport {
   readonly model: string;
   readonly state: string;
+  /** As `state`, of pipelines that are as they are wanted now. */
+  readonly wanted_state: string;
   readonly progress: number;
   readonly eta_seconds: number | null;
   readonly waiting_for: string | null;
@@ -37,6 +39,8 @@ export function modelReport(model: ModelView): ModelReport {
   return {
     model: model.id,
     state: model.state,
+    // Hubs of an earlier version do not tell.
+    wanted_state: model.wantedState || model.state,
     progress: model.progress,
     eta_seconds: model.etaSeconds ?? null,
     waiting_for: model.waitingFor || null,

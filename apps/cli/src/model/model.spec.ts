@@ -9,6 +9,7 @@ import { modelTable, modelText } from './model-tables';
 const MODEL: ModelView = {
   id: 'tinyllama-1.1b',
   state: 'LOADING',
+  wantedState: 'LOADING',
   progress: 0.428,
   etaSeconds: 7.1,
   waitingFor: 'pipeline t-1-1, LOADING: node-1 LOADING 43 %',

@@ -21,7 +21,8 @@ export class Commander {
   endSilentSessions(changes: readonly ClusterChange[], state: ClusterState): void {
     for (const { event, nodeId } of changes) {
       const node = event === 'node_failed' ? state.nodes.get(String(nodeId)) : undefined;
-      if (node) this.registry.endSilent(node.id, node.sessionId);
+      // One that registered again since is not silent.
+      if (node?.state === 'FAILED') this.registry.endSilent(node.id, node.sessionId);
     }
   }
 

@@ -2,6 +2,7 @@ import { STATE_REPOSITORY, type StateRepository } from '@pangalactic/state';
 import { afterEach, describe, expect, it } from 'vitest';
 import { closeAll, DEADLINE, PlayedNode, severableRepository, startHub, untilCluster } from '../hub.fixture';
 import { FATAL_HANDLER } from './fatal-handler';
+import { Reconciler } from './reconciler';
 
 afterEach(closeAll);
 
@@ -29,6 +30,21 @@ describe('the reconciler', () => {
       'nodes/a',
       'pipelines/nano-1-1',
     ]);
+  });
+
+  it('stores in one commit what comes in one turn of the event loop', async () => {
+    const hub = await startHub();
+    const repository = hub.app.get<StateRepository>(STATE_REPOSITORY);
+    const { revision } = await repository.list('');
+    const taken: Promise<void>[] = [];
+    for (const modelId of ['a', 'b', 'c']) {
+      const spec = { modelId, replicas: 1, stages: 0, pins: [] };
+      taken.push(hub.app.get(Reconciler).submit({ kind: 'deploy', at: 0, spec }));
+      // As between two messages of the same turn.
+      await new Promise<void>((resolve) => process.nextTick(resolve));
+    }
+    await Promise.all(taken);
+    expect((await repository.list('')).revision).toBe(revision + 1);
   });
 
   it('stops cleanly while it cannot store', async () => {

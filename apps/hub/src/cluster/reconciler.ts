@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { HUB_CONFIG, type HubConfig } from '@pangalactic/config';
 import { PangalacticError, type ErrorCode } from '@pangalactic/contracts';
@@ -16,6 +16,9 @@ import { FATAL_HANDLER, type FatalHandler } from './fatal-handler';
 const PASSING_FAILURES: readonly ErrorCode[] = ['state_unavailable', 'state_outcome_unknown'];
 
 const TROUBLE: ReadonlySet<string> = new Set(['node_failed', 'pipeline_broken', 'plan_unfinished']);
+
+/** After a decision the hub pauses for as long as it took, so that it has time to listen, but for no longer than this. */
+const LONGEST_PAUSE_MS = 50;
 
 interface Submission {
   readonly observation: Observation;
@@ -99,11 +102,18 @@ export class Reconciler implements OnApplicationShutdown {
   }
 
   private async run(): Promise<void> {
+    let nextAt = 0;
     while (!this.stopping.signal.aborted) {
       if (this.queue.length === 0) await new Promise<void>((resolve) => (this.wake = resolve));
+      // What comes meanwhile shares the commit: a thousand nodes may register at once.
+      const pause = nextAt - performance.now();
+      await (pause >= 1 ? delay(pause) : nextTurn());
+      const startedAt = performance.now();
       const batch = this.queue.splice(0);
       await this.reconcile(batch.map(({ observation }) => observation));
       batch.forEach(({ settle }) => settle());
+      const endedAt = performance.now();
+      nextAt = endedAt + Math.min(endedAt - startedAt, LONGEST_PAUSE_MS);
     }
   }
 

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { toPangalacticError, type ErrorCode } from '@pangalactic/contracts';
 import { createMetrics, HUB_METRICS, readOnScrape, type Sample } from '@pangalactic/observability';
 import { originOf, pipelinesByModel } from '@pangalactic/scheduler';
-import type { Advance, ClusterState, NodeState, PipelineState } from '@pangalactic/scheduler';
+import type { Advance, ClusterNode, ClusterState, NodeState, PipelineState } from '@pangalactic/scheduler';
 
 const NODE_STATES: readonly NodeState[] = ['CONNECTED', 'RECONNECTING', 'LEAVING', 'SUSPECT', 'FAILED'];
 const PIPELINE_STATES: readonly PipelineState[] = ['PLANNED', 'LOADING', 'READY', 'DRAINING', 'GONE', 'BROKEN'];
@@ -17,15 +17,24 @@ export interface StateOperation {
 @Injectable()
 export class HubMetrics {
   private readonly metrics = createMetrics(HUB_METRICS);
+  private cluster: ClusterState | undefined;
 
-  /** What this hub knows of the cluster, as the leader or as a standby. */
-  observeCluster(state: ClusterState): void {
+  constructor() {
     const { nodes, drainedNodes, pipelines } = this.metrics;
-    const all = [...state.nodes.values()];
-    for (const each of NODE_STATES) nodes.set({ state: each }, all.filter((node) => node.state === each).length);
-    drainedNodes.set(all.filter(({ drained }) => drained).length);
-    pipelines.reset();
-    for (const [{ model, state: each }, count] of pipelineCounts(state)) pipelines.set({ model, state: each }, count);
+    const counted = <Label extends string>(count: (cluster: ClusterState) => Sample<Label>[]) => {
+      return () => (this.cluster ? count(this.cluster) : []);
+    };
+    readOnScrape(nodes, counted(nodeCounts));
+    readOnScrape(
+      drainedNodes,
+      counted((cluster) => [[{}, nodesOf(cluster).filter(({ drained }) => drained).length]]),
+    );
+    readOnScrape(pipelines, counted(pipelineCounts));
+  }
+
+  /** What this hub knows of the cluster, as the leader or as a standby; counted when somebody scrapes. */
+  observeCluster(state: ClusterState): void {
+    this.cluster = state;
   }
 
   observeLeadership(term: number | undefined): void {
@@ -77,6 +86,14 @@ export class HubMetrics {
       this.metrics.stateDuration.observe({ ...labels }, secondsSince(startedAt));
     }
   }
+}
+
+function nodesOf({ nodes }: ClusterState): ClusterNode[] {
+  return [...nodes.values()];
+}
+
+function nodeCounts(cluster: ClusterState): Sample<'state'>[] {
+  return NODE_STATES.map((state) => [{ state }, nodesOf(cluster).filter((node) => node.state === state).length]);
 }
 
 /**

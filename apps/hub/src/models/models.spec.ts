@@ -97,6 +97,22 @@ describe('a model that nodes hold', () => {
     expect(await load(hub, { onRequest: true })).toMatchObject({ state: 'LOADING', origin: 'OPERATOR' });
   });
 
+  it('that serves and is wanted otherwise tells how far the load of the new wish is', async () => {
+    const { hub, node } = await startWithNode();
+    await load(hub);
+    const first = await node.next('load');
+    await node.report(first.pipeline!.id, ShardState.SHARD_STATE_READY);
+    await expect.poll(() => list(hub), waits).toMatchObject([{ state: 'READY', wantedState: 'READY' }]);
+    const answer = await load(hub, { contextLength: 128 });
+    expect(answer).toMatchObject({ state: 'READY', wantedState: 'LOADING' });
+    const { pipeline } = answer!.pipelines.find(({ state }) => state === 'LOADING')!;
+    await node.report(pipeline!.id, ShardState.SHARD_STATE_LOADING, { progress: 0.5 });
+    const loading = { state: 'READY', wantedState: 'LOADING', progress: 0.5 };
+    await expect.poll(() => list(hub), waits).toMatchObject([loading]);
+    await node.report(pipeline!.id, ShardState.SHARD_STATE_READY);
+    await expect.poll(() => list(hub), waits).toMatchObject([{ state: 'READY', wantedState: 'READY', progress: 1 }]);
+  });
+
   it('is loaded in as many stages as HUB_PIPELINE_STAGES says, or the wish', async () => {
     const { hub } = await startWithNode({ HUB_PIPELINE_STAGES: '2' });
     expect(await load(hub)).toMatchObject({

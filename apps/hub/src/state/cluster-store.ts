@@ -107,14 +107,17 @@ function writesBetween(before: ClusterState, after: ClusterState): Write[] {
     stored: (value: T) => unknown,
   ): void => {
     if (old === current) return;
+    let added = 0;
     for (const [id, value] of current) {
       const previous = old.get(id);
       if (previous === value) continue;
+      if (previous === undefined) added += 1;
       const json = JSON.stringify(stored(value));
       if (previous === undefined || json !== JSON.stringify(stored(previous))) {
         writes.push({ key: keyOf(prefix, id), value: json });
       }
     }
+    if (old.size + added === current.size) return;
     for (const id of old.keys()) if (!current.has(id)) writes.push({ key: keyOf(prefix, id) });
   };
   compare(NODES, before.nodes, after.nodes, storedPart);

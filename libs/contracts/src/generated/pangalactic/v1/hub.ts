@@ -377,11 +377,11 @@ export interface ModelView {
   state: string;
   /** Fraction of the load that is done, 0 to 1. */
   progress: number;
-  /** Until it is READY, by the pace of its load so far; absent when that tells nothing. */
+  /** Until wanted_state is READY, by the pace of the load so far; absent when that tells nothing. */
   etaSeconds?:
     | number
     | undefined;
-  /** Why it is not READY although it is meant to run. */
+  /** Why wanted_state is not READY although the model is meant to run. */
   waitingFor: string;
   /** As in ModelSummary. */
   contextLength: number;
@@ -390,6 +390,8 @@ export interface ModelView {
   /** What nodes hold under this id, on most nodes first. */
   versions: ModelVersion[];
   pipelines: PipelineView[];
+  /** As state, of those pipelines alone that are as they are wanted now: WAITING or LOADING while only one of an earlier wish serves. */
+  wantedState: string;
 }
 
 /** Nodes with the very same weights. */
