@@ -1,161 +1,173 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { childEnvironment } from '@pangalactic/config';
-import { repositoryRoot } from '@pangalactic/contracts';
+import { dirname, join } from 'node:path';
 import { freePort, until } from '@pangalactic/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { hasSoftwareGpu, nvidiaSmi, SOFTWARE_GPU } from '../gpu/software-gpu';
+import { ContainedImages, type Container, type Target, TARGETS, USER } from './images/contained-images';
 import { hasImageBuilder } from './programs';
 
-const SCRIPTS = join(repositoryRoot(), 'test/manifests/images');
-const DRIVER = process.env.BUILDAH_STORAGE_DRIVER ?? 'overlay';
 /** Of the base images, of npm's registry and of compiling SQLite. */
 const BUILD_MS = 45 * 60_000;
 const READY_MS = 120_000;
-/** The user of the images. */
-const USER = 1000;
+
+const NO_ADAPTER = 'Failed to get a WebGPU adapter: .+';
 
 const isNightly = process.env.PANGALACTIC_NIGHTLY === '1';
-const targets = ['hub', 'gateway', 'node-cpu'] as const;
-type Target = (typeof targets)[number];
 
-function buildah(...args: string[]): string {
-  return execFileSync('buildah', ['--storage-driver', DRIVER, ...args], { encoding: 'utf8' }).trim();
-}
-
-interface Image {
-  readonly root: string;
-  readonly env: readonly string[];
-  readonly command: readonly string[];
-}
-
-describe.runIf(isNightly && hasImageBuilder())('the images hub, gateway and node-cpu', () => {
-  const images = new Map<Target, Image>();
-  const containers: string[] = [];
-  const processes = new Map<string, ChildProcess>();
-  const output = new Map<string, string>();
+describe.runIf(isNightly && hasImageBuilder())('the images', () => {
+  let images: ContainedImages;
+  const containers = new Map<Target, Container>();
+  const nvidia = { env: [] as string[], volumes: [] as string[] };
   const ports = { hub: 0, hubHttp: 0, node: 0, nodeHttp: 0, gateway: 0 };
-  let data: string;
 
   beforeAll(async () => {
-    execFileSync(join(SCRIPTS, 'build.sh'), { stdio: 'inherit' });
-    for (const target of targets) {
-      const name = `localhost/pangalactic/${target}:test`;
-      const container = buildah('from', '--pull-never', name);
-      containers.push(container);
-      const { Docker } = JSON.parse(buildah('inspect', '--type', 'image', name)) as {
-        Docker: { config: { User: string; Env: string[]; Cmd: string[]; Healthcheck: object } };
-      };
-      const { User, Env, Cmd, Healthcheck } = Docker.config;
-      expect(User).toBe(`${USER}:${USER}`);
-      expect(Healthcheck).toBeDefined();
-      images.set(target, { root: buildah('mount', container), env: Env, command: Cmd });
-    }
+    const folder = mkdtempSync(join(tmpdir(), 'images-'));
+    chmodSync(folder, 0o755);
+    images = new ContainedImages(folder);
+    images.build();
     for (const name of Object.keys(ports) as (keyof typeof ports)[]) ports[name] = await freePort();
-    data = mkdtempSync(join(tmpdir(), 'images-'));
-    chmodSync(data, 0o755);
+    await nvidiaSmi(join(images.folder, 'nvidia'), 3072);
+    const path = images.image('node').env.find((line) => line.startsWith('PATH='))!;
+    nvidia.env = [path.replace('=', '=/mnt:')];
+    nvidia.volumes = [`${join(images.folder, 'nvidia')}:/mnt`];
   }, BUILD_MS);
-
-  afterAll(() => {
-    for (const child of processes.values()) child.kill('SIGKILL');
-    for (const container of containers) buildah('rm', container);
-    rmSync(data, { recursive: true, force: true });
+  afterAll(async () => {
+    await images.remove();
+    rmSync(images.folder, { recursive: true });
   });
 
-  /** A folder that belongs to the images' user, mounted at the same place as a volume would be. */
-  function volume(path: string): string {
-    const folder = join(data, path);
-    mkdirSync(folder, { recursive: true });
-    chownSync(folder, USER, USER);
-    return `${folder}:${path}`;
-  }
-
-  function contain(target: Target, env: readonly string[], volumes: readonly string[], command: readonly string[]) {
-    const image = images.get(target)!;
-    const inside = ['env', '--ignore-environment', '--chdir=/app', ...image.env, ...env, ...command];
-    return spawn(join(SCRIPTS, 'contain.sh'), [image.root, ...volumes, '--', ...inside], {
-      env: childEnvironment({}),
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-  }
-
-  function start(target: Target, env: readonly string[], volumes: readonly string[] = []): void {
-    const child = contain(target, env, volumes, images.get(target)!.command);
-    child.stdout
-      .setEncoding('utf8')
-      .on('data', (text: string) => output.set(target, (output.get(target) ?? '') + text));
-    processes.set(target, child);
-  }
-
-  async function run(target: Target, ...command: string[]): Promise<{ code: number; stdout: string }> {
-    const child = contain(target, [], [], command);
-    let stdout = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-    const [code] = (await once(child, 'close')) as [number];
-    return { code, stdout };
-  }
-
-  async function untilReady(target: Target, port: number): Promise<void> {
+  async function startUntilReady(
+    target: Target,
+    port: number,
+    env: readonly string[],
+    volumes: readonly string[] = [],
+  ): Promise<void> {
+    const container = images.start(target, env, volumes);
+    containers.set(target, container);
     const ready = async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok;
-    await until(ready, { timeoutMs: READY_MS, message: () => `${target} is ready: ${output.get(target)}` });
+    await until(ready, { timeoutMs: READY_MS, message: () => `${target} is ready: ${container.output()}` });
   }
 
-  it('are a cluster that answers, as uid 1000 on read-only roots', async () => {
-    start(
-      'hub',
-      [`HUB_BIND_ADDR=127.0.0.1:${ports.hub}`, `HUB_HTTP_ADDR=127.0.0.1:${ports.hubHttp}`],
-      [volume('/data/hub')],
-    );
-    await untilReady('hub', ports.hubHttp);
-    start('gateway', [`GATEWAY_BIND_ADDR=127.0.0.1:${ports.gateway}`, `GATEWAY_HUB_ADDR=127.0.0.1:${ports.hub}`]);
-    await untilReady('gateway', ports.gateway);
-    start(
-      'node-cpu',
-      [
-        `NODE_HUB_ADDR=127.0.0.1:${ports.hub}`,
-        `NODE_BIND_ADDR=127.0.0.1:${ports.node}`,
-        `NODE_HTTP_ADDR=127.0.0.1:${ports.nodeHttp}`,
-        'NODE_MODEL_DIR=/app/models',
-      ],
-      [volume('/data/node')],
-    );
-    await untilReady('node-cpu', ports.nodeHttp);
+  function startNode(target: Target, env: readonly string[] = [], volumes: readonly string[] = []): Promise<void> {
+    const settings = [
+      `NODE_ID=${target}`,
+      `NODE_HUB_ADDR=127.0.0.1:${ports.hub}`,
+      `NODE_BIND_ADDR=127.0.0.1:${ports.node}`,
+      `NODE_HTTP_ADDR=127.0.0.1:${ports.nodeHttp}`,
+      'NODE_MODEL_DIR=/app/models',
+    ];
+    return startUntilReady(target, ports.nodeHttp, [...settings, ...env], [images.volume('/data/node'), ...volumes]);
+  }
 
-    const answer = async () => {
-      const response = await fetch(`http://127.0.0.1:${ports.gateway}/v1/completions`, {
+  /** What the kernel tells of an AMD GPU's memory. */
+  function amdMemory(): string {
+    const card = join(images.folder, 'class/drm/card0/device');
+    mkdirSync(card, { recursive: true });
+    writeFileSync(join(card, 'mem_info_vram_total'), String(8 * 2 ** 30));
+    return `${join(images.folder, 'class')}:/sys/class`;
+  }
+
+  /** Greedy. */
+  function answer(path: string, prompt: object): Promise<object> {
+    const ask = async () => {
+      const response = await fetch(`http://127.0.0.1:${ports.gateway}/v1/${path}`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ model: 'pangalactic-nano', prompt: 'Once', max_tokens: 8 }),
+        body: JSON.stringify({ model: 'pangalactic-nano', temperature: 0, ...prompt }),
       });
       if (!response.ok) throw new Error(await response.text());
       return (await response.json()) as object;
     };
-    const completion = await until(answer, { timeoutMs: READY_MS, message: 'the model answers' });
+    return until(ask, { timeoutMs: READY_MS, message: 'the model answers' });
+  }
+
+  async function terminate(target: Target): Promise<void> {
+    const { process } = containers.get(target)!;
+    const exit = once(process, 'exit');
+    // `unshare` waits for its child, which is process 1 of the container.
+    execFileSync('pkill', ['--signal', 'TERM', '--parent', String(process.pid)]);
+    expect(await exit, target).toEqual([0, null]);
+  }
+
+  it('run as nobody in particular and say how they are', () => {
+    for (const target of TARGETS) {
+      const { user, healthcheck } = images.image(target);
+      expect(user).toBe(`${USER}:${USER}`);
+      expect(healthcheck).toBeDefined();
+    }
+  });
+
+  it('are a cluster that answers, as uid 1000 on read-only roots', async () => {
+    const hub = [`HUB_BIND_ADDR=127.0.0.1:${ports.hub}`, `HUB_HTTP_ADDR=127.0.0.1:${ports.hubHttp}`];
+    await startUntilReady('hub', ports.hubHttp, hub, [images.volume('/data/hub')]);
+    const gateway = [`GATEWAY_BIND_ADDR=127.0.0.1:${ports.gateway}`, `GATEWAY_HUB_ADDR=127.0.0.1:${ports.hub}`];
+    await startUntilReady('gateway', ports.gateway, gateway);
+    await startNode('node-cpu');
+    const completion = await answer('completions', { prompt: 'Once', max_tokens: 8 });
     expect(completion).toMatchObject({ usage: { completion_tokens: 8 } });
   });
 
   it('have the command line, a health check that can fail, and nothing that can be written', async () => {
-    const topology = await run('gateway', 'pangalactic', 'cluster', 'topology', '--hub-addr', `127.0.0.1:${ports.hub}`);
-    expect(topology).toMatchObject({ code: 0, stdout: expect.stringContaining('pangalactic-nano') as string });
+    const topology = ['pangalactic', 'cluster', 'topology', '--hub-addr', `127.0.0.1:${ports.hub}`];
+    const { code, stdout } = await images.run('gateway', topology);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('pangalactic-nano') as string });
     const check = (path: string) =>
-      run('hub', 'node', '/app/docker/healthcheck.mjs', `http://127.0.0.1:${ports.hubHttp}${path}`);
+      images.run('hub', ['node', '/app/docker/healthcheck.mjs', `http://127.0.0.1:${ports.hubHttp}${path}`]);
     expect([(await check('/healthz')).code, (await check('/nowhere')).code]).toEqual([0, 1]);
-    for (const target of targets) {
-      const { code, stdout } = await run(target, 'sh', '-c', 'id -u; touch /app/x /tmp/x /data/x');
+    for (const target of TARGETS) {
+      const { code, stdout } = await images.run(target, ['sh', '-c', 'id -u; touch /app/x /tmp/x /data/x']);
       expect({ code, stdout }).toEqual({ code: 1, stdout: `${USER}\n` });
     }
   });
 
-  it('end with code 0 on SIGTERM to process 1', async () => {
-    for (const target of ['gateway', 'node-cpu', 'hub']) {
-      const child = processes.get(target)!;
-      const exit = once(child, 'exit');
-      // `unshare` waits for its child, which is process 1 of the container.
-      execFileSync('pkill', ['--signal', 'TERM', '--parent', String(child.pid)]);
-      expect(await exit).toEqual([0, null]);
-      processes.delete(target);
+  it('of GPUs end with one line where there is none', async () => {
+    // The first have no driver at all. The others are told of a GPU, but Vulkan finds none: NVIDIA's driver lacks its
+    // part, and Mesa's has software alone.
+    for (const [target, type, env, volumes, reason] of [
+      ['node', 'cuda', [], [], 'spawn nvidia-smi ENOENT'],
+      ['node', 'cuda', nvidia.env, nvidia.volumes, NO_ADAPTER],
+      ['node-rocm', 'rocm', [], [], '.+'],
+      ['node-rocm', 'rocm', [], [amdMemory()], NO_ADAPTER],
+    ] as const) {
+      const { code, stderr } = await images.run(target, images.image(target).command, env, volumes);
+      const line = `^NODE_GPU_COMPUTE_TYPE="${type}": no GPU can be used \\(${reason}\\): it takes .+\n$`;
+      expect(stderr).toMatch(new RegExp(line));
+      expect(code).toBe(1);
     }
   });
+
+  it.runIf(isNightly && hasSoftwareGpu())('node computes on a GPU, in a process of its own', async () => {
+    await terminate('node-cpu');
+    // Where NVIDIA's container runtime puts its driver's description, too.
+    const driver = `${dirname(SOFTWARE_GPU.VK_ICD_FILENAMES)}:/etc/vulkan/icd.d`;
+    await startNode('node', nvidia.env, [...nvidia.volumes, driver]);
+
+    const completion = await answer('chat/completions', { messages: [{ role: 'user', content: 'Hello' }] });
+    const content = 'Hello! I am PanGalactic Nano, a tiny language model. How can I help you today?';
+    expect(completion).toMatchObject({ choices: [{ message: { content } }] });
+
+    const [first] = childrenOf(containers.get('node')!.process.pid!);
+    const engines = childrenOf(first!);
+    expect(engines).toHaveLength(1);
+    const status = readFileSync(`/proc/${engines[0]}/status`, 'utf8');
+    expect(status).toMatch(new RegExp(`^Uid:\t${USER}\t`, 'm'));
+    expect(status).toMatch(/^CapEff:\t0+$/m);
+    expect(readFileSync(`/proc/${engines[0]}/maps`, 'utf8')).toContain('libvk_swiftshader.so');
+    await terminate('node');
+    expect(existsSync(`/proc/${engines[0]}`)).toBe(false);
+  });
+
+  it('end with code 0 on SIGTERM to process 1', async () => {
+    const running = [...containers].filter(([, { process }]) => process.exitCode === null).map(([target]) => target);
+    expect(running.slice(0, 2)).toEqual(['hub', 'gateway']);
+    for (const target of running.reverse()) await terminate(target);
+  });
 });
+
+function childrenOf(pid: number): number[] {
+  const { stdout } = spawnSync('pgrep', ['--parent', String(pid)], { encoding: 'utf8' });
+  return stdout.trim().split('\n').map(Number);
+}
