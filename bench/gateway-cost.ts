@@ -77,7 +77,10 @@ async function measureRound(streams: number, pieces: number, cluster: TestCluste
   const [since, gateway, node] = [performance.now(), cpu('gateway'), cpu('node-1')];
   let received = 0;
   const stream = async () => {
-    for (let turn = 0; turn < turns; turn += 1) received += (await complete(cluster)).pieces;
+    for (let turn = 0; turn < turns; turn += 1) {
+      const completion = await complete(cluster);
+      received += completion.pieces;
+    }
   };
   await Promise.all(Array.from({ length: streams }, stream));
   return {
