@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppProcess, freePort, until } from '@pangalactic/testing';
 import { connectHub, type HubClient } from '@pangalactic/transport';
+import { cpuSeconds } from './cpu-time';
 import { SimulatedNode } from './simulated-node';
 import { median } from './statistics';
 
@@ -15,7 +15,6 @@ const WINDOW_MS = 15_000;
 const START_MS = 300_000;
 /** Sessions opened at once: what a hub restart may bring, without a queue of connections that never gets shorter. */
 const JOINING = 200;
-const CLOCK_TICKS_PER_SECOND = 100;
 
 interface Load {
   readonly nodes: number;
@@ -84,13 +83,6 @@ async function oldestBeat(client: HubClient, count: number): Promise<number> {
   const connected = nodes.filter(({ state }) => state === 'CONNECTED');
   if (connected.length !== count) throw new Error(`${connected.length} of ${count} nodes are connected`);
   return Math.max(...connected.map(({ heartbeatAgeMs }) => heartbeatAgeMs));
-}
-
-/** User and system time of a process, from proc(5). */
-function cpuSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND;
 }
 
 function round(value: number): number {

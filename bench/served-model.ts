@@ -3,15 +3,11 @@ import { readFileSync } from 'node:fs';
 import type { PipelineSpec } from '@pangalactic/contracts';
 import { startCluster, type TestCluster } from '@pangalactic/testing';
 import { connectNode, type NodeClient } from '@pangalactic/transport';
+import { streamCompletion, type StreamedCompletion } from './stream-client';
 import { MODEL_DIRECTORY, TINYLLAMA, TINYLLAMA_ID } from './tinyllama';
 
 const DEADLINE_MS = 300_000;
 const START_MS = 180_000;
-
-interface CompletionEvent {
-  readonly choices: readonly { readonly text: string }[];
-  readonly usage?: { readonly completion_tokens: number } | null;
-}
 
 /** After so many, what runs once per token has been compiled. */
 const WARM_UP_TOKENS = 300;
@@ -36,7 +32,7 @@ export class ServedModel {
     const pipeline = pipelines.find(({ state }) => state === 'READY')!.pipeline!;
     const head = connectNode(pipeline.stages[0]!.address, { clusterToken: undefined });
     const model = new ServedModel(cluster, head, pipeline);
-    await model.generate(freshPrompt(32), WARM_UP_TOKENS);
+    await model.complete(freshPrompt(32), WARM_UP_TOKENS);
     return model;
   }
 
@@ -55,31 +51,10 @@ export class ServedModel {
     return times;
   }
 
-  /** The same through the gateway, as a client sees it: when each event of the stream came. */
-  async complete(promptIds: readonly number[], maxTokens: number): Promise<{ times: TokenTimes; tokens: number }> {
-    const started = performance.now();
-    const response = await fetch(this.cluster.url('gateway', '/v1/completions'), {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({
-        ...{ model: TINYLLAMA_ID, prompt: promptIds, max_tokens: maxTokens, temperature: 0, stream: true },
-        stream_options: { include_usage: true },
-      }),
-      signal: AbortSignal.timeout(DEADLINE_MS),
-    });
-    const times: number[] = [];
-    let tokens = 0;
-    let rest = '';
-    for await (const bytes of response.body!.pipeThrough(new TextDecoderStream())) {
-      const lines = (rest + bytes).split('\n');
-      rest = lines.pop()!;
-      for (const line of lines.filter((text) => text.startsWith('data: {'))) {
-        const { choices, usage } = JSON.parse(line.slice('data: '.length)) as CompletionEvent;
-        if (choices[0]?.text) times.push(performance.now() - started);
-        if (usage) tokens = usage.completion_tokens;
-      }
-    }
-    return { times, tokens };
+  /** The same through the gateway, as a client sees it. */
+  complete(promptIds: readonly number[], maxTokens: number): Promise<StreamedCompletion> {
+    const body = { model: TINYLLAMA_ID, prompt: promptIds, max_tokens: maxTokens, temperature: 0 };
+    return streamCompletion(this.cluster.url('gateway', '/v1/completions'), body);
   }
 
   /** What the planner's ledger counts for this model on all its nodes: weights, KV cache and workspace, in bytes. */

@@ -1,5 +1,6 @@
 import { measureActivationFormats } from './activation-formats';
 import { measureFailover } from './failover';
+import { measureGatewayCost } from './gateway-cost';
 import { measureHubScale } from './hub-scale';
 import { measureSampling } from './sampling';
 
@@ -7,6 +8,7 @@ import { measureSampling } from './sampling';
 export const STUDIES: Readonly<Record<string, (rounds: number) => object | Promise<object>>> = {
   'activation-formats': measureActivationFormats,
   failover: measureFailover,
+  'gateway-cost': measureGatewayCost,
   'hub-scale': measureHubScale,
   sampling: measureSampling,
 };

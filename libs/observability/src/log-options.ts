@@ -1,10 +1,7 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { stdTimeFunctions } from 'pino';
 import type { LogFn, Logger } from 'pino';
 import type { Options } from 'pino-http';
-
-/** Probes and scrapes come every few seconds and say nothing. */
-const QUIET_PATHS = ['/healthz', '/readyz', '/metrics'];
 
 /** Nest's own start-up chatter, of use only to somebody who debugs the wiring. */
 const FRAMEWORK_CONTEXTS = ['InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestFactory', 'NestApplication'];
@@ -34,7 +31,6 @@ export function logOptions(processName: string, level: string): Options {
     // Lines within a request carry its id; only the last one carries the request.
     quietReqLogger: true,
     customAttributeKeys: { reqId: 'requestId' },
-    autoLogging: { ignore: (request) => QUIET_PATHS.includes(pathOf(originalUrl(request))) },
     customLogLevel: (_request, response, error) => (error || response.statusCode >= 500 ? 'error' : 'info'),
     customSuccessObject: (_request, _response, line: object) => ({ event: 'http_request', ...line }),
     customErrorObject: (_request, _response, _error, line: object) => ({ event: 'http_request', ...line }),
@@ -51,11 +47,6 @@ function demoteFramework(this: Logger, args: Parameters<LogFn>, method: LogFn, l
   const demoted = level === this.levels.values.info && FRAMEWORK_CONTEXTS.includes(String(context));
   if (demoted) this.debug(...args);
   else method.apply(this, args);
-}
-
-/** Nest strips `url` for middleware under Fastify. */
-function originalUrl(request: IncomingMessage & { originalUrl?: string }): string | undefined {
-  return request.originalUrl ?? request.url;
 }
 
 /** The query is left out: callers put keys there, too. */

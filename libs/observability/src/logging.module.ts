@@ -1,9 +1,15 @@
 import { Module } from '@nestjs/common';
 import type { DynamicModule } from '@nestjs/common';
-import { LoggerModule } from 'nestjs-pino';
+import { LoggerModule, type Params } from 'nestjs-pino';
 import type { DestinationStream } from 'pino';
 import { logOptions } from './log-options';
 import { RequestIdInstaller } from './request-id';
+
+/**
+ * Probes and scrapes come every few seconds and say nothing. What nestjs-pino does for a request also makes every promise of
+ * the process dearer from then on (async hooks, until Node 24): hubs and nodes get no other requests.
+ */
+const QUIET_PATHS = ['/healthz', '/readyz', '/metrics'];
 
 @Module({ providers: [RequestIdInstaller] })
 class LoggingModule {}
@@ -19,8 +25,10 @@ export function loggingModule(
   destination?: DestinationStream,
 ): DynamicModule {
   const options = logOptions(processName, level);
-  const pinoHttp = destination
-    ? LoggerModule.forRoot({ pinoHttp: [options, destination] })
-    : LoggerModule.forRoot({ pinoHttp: options });
-  return { module: LoggingModule, imports: [pinoHttp], exports: [LoggerModule] };
+  const pinoHttp: Params['pinoHttp'] = destination ? [options, destination] : options;
+  return {
+    module: LoggingModule,
+    imports: [LoggerModule.forRoot({ pinoHttp, exclude: QUIET_PATHS })],
+    exports: [LoggerModule],
+  };
 }

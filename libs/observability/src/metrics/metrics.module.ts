@@ -10,6 +10,8 @@ import { createMetrics } from './create-metrics';
 import { PROCESS_METRICS } from './process-metrics';
 
 const CLIENT_CLOSED_REQUEST = 499;
+/** Each sample wakes the process. No lag that is measured is shorter than the time between two of them. */
+const EVENT_LOOP_SAMPLE_MS = 100;
 const PROCESS_NAME = Symbol('ProcessName');
 
 @Public()
@@ -56,7 +58,12 @@ export function metricsModule(processName: 'hub' | 'node' | 'gateway'): DynamicM
   register.clear();
   return {
     module: MetricsModule,
-    imports: [PrometheusModule.register({ controller: MetricsController, path: '/metrics' })],
+    imports: [
+      PrometheusModule.register({
+        ...{ controller: MetricsController, path: '/metrics' },
+        defaultMetrics: { enabled: true, config: { eventLoopMonitoringPrecision: EVENT_LOOP_SAMPLE_MS } },
+      }),
+    ],
     providers: [{ provide: PROCESS_NAME, useValue: processName }],
   };
 }
