@@ -112,6 +112,9 @@ describe('two hubs on etcd', () => {
     await first.close();
     const after = await untilCluster(second, ({ term }) => term === before.term + 1);
     expect(after.clusterId).toBe(before.clusterId);
+    // The term is stored, and seen, a moment before its hub leads.
+    const question = { gatewayId: 'a', term: 0, demands: [] };
+    await expect.poll(() => second.client.leasePermits(question, DEADLINE), waits).toMatchObject({ term: after.term });
     const held = {
       shards: [shardStatus(pipeline.id, SHARD_STATE_READY)],
       clusterId: before.clusterId,
