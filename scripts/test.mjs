@@ -5,5 +5,5 @@ import { build, root, runNode } from './run-node.mjs';
 
 build();
 if (!existsSync(`${root}test/peer/node_modules/node-llama-cpp`)) runNode('test/peer/install.mjs');
-if (!existsSync(`${root}test/gpu/swiftshader`)) runNode('test/gpu/install.mjs');
+runNode('test/gpu/install.mjs');
 runNode('node_modules/vitest/vitest.mjs', 'run', ...process.argv.slice(2));

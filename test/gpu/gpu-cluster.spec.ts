@@ -50,6 +50,7 @@ describe.runIf(hasSoftwareGpu())('nodes that compute on a GPU', () => {
       text += choices[0]?.delta.content ?? '';
     }
     expect(text).toBe(ANSWER);
+    expect(await cluster.metric('gateway', 'pangalactic_request_resumes_total')).toBeGreaterThan(0);
   });
 
   it('leave no engine behind when they are killed', async () => {

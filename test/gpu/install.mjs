@@ -16,6 +16,7 @@ if (FILES.every((file) => existsSync(join(target, file)))) {
   console.log('gpu: SwiftShader is ready');
 } else {
   const failure = install();
+  if (failure && process.env.CI) process.exitCode = 1;
   console.log(failure ? `gpu: SwiftShader is not installed: ${failure}` : 'gpu: SwiftShader is installed');
 }
 

@@ -104,7 +104,7 @@ describe('hostile GGUF files', () => {
     const layers = { from: 0, to: info.layers };
     const engine = await ShardEngine.open(
       { modelPath, fingerprint: info.fingerprint, layers, contextLength, maxSequences: 1 },
-      { threads: 1, cacheDir: join(folder, 'cache'), inPlace: true },
+      { device: 'cpu', threads: 1, cacheDir: join(folder, 'cache'), inPlace: true },
       () => undefined,
     );
     try {

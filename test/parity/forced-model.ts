@@ -28,7 +28,9 @@ export class ForcedModel {
     for (const [index, to] of bounds.slice(1).entries()) {
       const range = { from: bounds[index]!, to };
       const spec = { modelPath, fingerprint, layers: range, contextLength, maxSequences: 1 };
-      stages.push(await ShardEngine.open(spec, { threads: 1, cacheDir, inPlace: true }, () => undefined));
+      stages.push(
+        await ShardEngine.open(spec, { device: 'cpu', threads: 1, cacheDir, inPlace: true }, () => undefined),
+      );
     }
     return new ForcedModel(stages, hop);
   }

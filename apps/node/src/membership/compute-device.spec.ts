@@ -3,25 +3,27 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadNodeConfig } from '@pangalactic/config';
 import { describe, expect, it } from 'vitest';
-import { unusableGpu, usedGpu } from './compute-device';
+import { isSimulated, unusableGpu, usedGpu } from './compute-device';
 import { amdMemory, metalMemory, smallestGpu } from './gpu-memory';
 
 const GIB = 2 ** 30;
 
 describe('usedGpu', () => {
   it.each([
-    ['cpu', '0', 'transformers', undefined],
-    ['cpu', '1', 'transformers', undefined],
-    ['cuda', '0', 'transformers', 'cuda'],
-    ['rocm', '0', 'transformers', 'rocm'],
-    ['metal', '0', 'transformers', 'metal'],
-    ['cuda', '0.5', 'transformers', undefined],
-    ['cuda', '0', 'mock', undefined],
-  ])('with %s, %s GB simulated and %s is %s', (type, gigabytes, backend, expected) => {
+    ['cpu', '0', 'transformers', undefined, false],
+    ['cpu', '1', 'transformers', undefined, true],
+    ['cpu', '0', 'mock', undefined, false],
+    ['cuda', '0', 'transformers', 'cuda', false],
+    ['rocm', '0', 'transformers', 'rocm', false],
+    ['metal', '0', 'transformers', 'metal', false],
+    ['cuda', '0.5', 'transformers', undefined, true],
+    ['cuda', '0', 'mock', undefined, true],
+  ])('with %s, %s GB simulated and %s is %s, simulated: %s', (type, gigabytes, backend, expected, simulated) => {
     const config = loadNodeConfig({
       ...{ NODE_GPU_COMPUTE_TYPE: type, NODE_SIMULATED_VRAM_GB: gigabytes, NODE_INFERENCE_BACKEND: backend },
     });
     expect(usedGpu(config)).toBe(expected);
+    expect(isSimulated(config)).toBe(simulated);
   });
 });
 
@@ -50,15 +52,17 @@ describe('the memory of a GPU', () => {
     expect(() => smallestGpu(lines)).toThrow('nvidia-smi answers');
   });
 
-  it('is for AMD that of the largest card', async () => {
+  it.each([
+    ['the smallest card', { card0: GIB / 2, card1: 24 * GIB, 'card1-DP-1': 1, card2: 16 * GIB }, 16 * GIB],
+    ['the part beside the cores where there is nothing else', { card0: GIB / 2 }, GIB / 2],
+    ['nothing', { card0: undefined }, 0],
+  ])('is for AMD that of %s', async (_case, cards, expected) => {
     const folder = await mkdtemp(join(tmpdir(), 'pangalactic-drm-'));
-    const sizes = { card0: String(GIB / 2), card1: String(24 * GIB), 'card1-DP-1': String(99 * GIB) };
-    for (const [card, bytes] of Object.entries(sizes)) {
+    for (const [card, bytes] of Object.entries(cards)) {
       await mkdir(join(folder, card, 'device'), { recursive: true });
-      await writeFile(join(folder, card, 'device/mem_info_vram_total'), `${bytes}\n`);
+      if (bytes) await writeFile(join(folder, card, 'device/mem_info_vram_total'), `${bytes}\n`);
     }
-    await mkdir(join(folder, 'card2/device'), { recursive: true });
-    expect(await amdMemory(folder)).toBe(24 * GIB);
+    expect(await amdMemory(folder)).toBe(expected);
     await rm(folder, { recursive: true });
   });
 

@@ -5,10 +5,15 @@ export type GpuType = Exclude<NodeConfig['gpuComputeType'], 'cpu'>;
 
 type ComputeConfig = Pick<NodeConfig, 'gpuComputeType' | 'simulatedVramBytes' | 'inferenceBackend'>;
 
+/** Whether no GPU computes although the node says that it has one, or less memory than the machine has is offered. */
+export function isSimulated({ gpuComputeType, simulatedVramBytes, inferenceBackend }: ComputeConfig): boolean {
+  return simulatedVramBytes > 0 || (gpuComputeType !== 'cpu' && inferenceBackend === 'mock');
+}
+
 /** The GPU that the engine computes on. Undefined: it computes on the CPU, also where a GPU is simulated. */
-export function usedGpu({ gpuComputeType, simulatedVramBytes, inferenceBackend }: ComputeConfig): GpuType | undefined {
-  const simulated = simulatedVramBytes > 0 || inferenceBackend === 'mock';
-  return gpuComputeType === 'cpu' || simulated ? undefined : gpuComputeType;
+export function usedGpu(config: ComputeConfig): GpuType | undefined {
+  const { gpuComputeType } = config;
+  return gpuComputeType === 'cpu' || isSimulated(config) ? undefined : gpuComputeType;
 }
 
 const DRIVER = {

@@ -7,6 +7,8 @@ import { type GpuType, unusableGpu } from './compute-device';
 
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
+/** Bytes. A GPU beside the cores has 512 MiB as a rule. */
+const SMALLEST_CARD = 2 * GIB;
 /** The first query after a start may initialise the driver. */
 const QUERY_TIMEOUT_MS = 20_000;
 
@@ -39,15 +41,16 @@ export function smallestGpu(lines: string): number {
 }
 
 /**
- * Of the largest GPU: the one beside the cores, which WebGPU takes last, has a small part of the machine's memory.
+ * Of the smallest GPU that has a card of its own, for the same reason: others have a small part of the machine's memory,
+ * and are taken last.
  * @param folder of the kernel's graphics devices
  */
 export async function amdMemory(folder: string): Promise<number> {
   const cards = (await readdir(folder)).filter((name) => /^card\d+$/.test(name));
-  const sizes = await Promise.all(
-    cards.map((card) => readFile(join(folder, card, 'device/mem_info_vram_total'), 'utf8').catch(() => '0')),
-  );
-  return Math.max(0, ...sizes.map(Number));
+  const memory = (card: string) => readFile(join(folder, card, 'device/mem_info_vram_total'), 'utf8').then(Number);
+  const sizes = await Promise.all(cards.map((card) => memory(card).catch(() => 0)));
+  const ownCards = sizes.filter((bytes) => bytes >= SMALLEST_CARD);
+  return ownCards.length > 0 ? Math.min(...ownCards) : Math.max(0, ...sizes);
 }
 
 /** What macOS lets a GPU take of the memory it shares with the cores: `recommendedMaxWorkingSetSize`. */

@@ -23,6 +23,7 @@ import { NodeMetrics } from '../metrics/node-metrics';
 import { ModelInventory } from '../models/model-inventory.service';
 import { PipelineRegistry } from '../pipeline/pipeline-registry.service';
 import { ClusterFence } from './cluster-fence';
+import { isSimulated } from './compute-device';
 import { NodeIdentity } from './node-identity';
 import { OFFERED_MEMORY } from './node-memory';
 
@@ -158,12 +159,12 @@ export class HubSession implements OnApplicationBootstrap, OnApplicationShutdown
   }
 
   private async registration(): Promise<Register> {
-    const { gpuComputeType, simulatedVramBytes, activationFormat, drainTimeoutMs } = this.config;
+    const { gpuComputeType, activationFormat, drainTimeoutMs } = this.config;
     return {
       nodeId: this.identity.id,
       address: await advertisedAddress(this.config, parseAddress(this.hubs.current.address)!),
       computeType: gpuComputeType,
-      simulated: simulatedVramBytes > 0,
+      simulated: isSimulated(this.config),
       memoryBytes: this.memoryBytes,
       version: packageVersion(),
       inventory: this.inventory.inventory,

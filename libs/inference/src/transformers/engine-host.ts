@@ -36,7 +36,9 @@ export function startThread(workerFile = WORKER_FILE): EngineHost {
 export function startProcess(workerFile = WORKER_FILE, onLine: (line: string) => void = () => undefined): EngineHost {
   const stdio: StdioOptions = ['ignore', 'pipe', 'pipe', 'ipc'];
   const child = fork(workerFile, { stdio, serialization: 'advanced', execArgv: [] });
-  for (const stream of [child.stdout!, child.stderr!]) createInterface(stream).on('line', onLine);
+  const kill = () => void child.kill('SIGKILL');
+  // One that hangs does not notice that the node ends.
+  process.once('exit', kill);
   const ended = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message));
     // Its last messages have arrived then, which at `exit` they may not.
@@ -44,11 +46,14 @@ export function startProcess(workerFile = WORKER_FILE, onLine: (line: string) =>
       resolve(signal ? `it was killed by ${signal}` : `it ended with code ${code}`),
     );
   });
+  void ended.then(() => process.off('exit', kill));
+  // A process that could not be started has none.
+  for (const stream of [child.stdout, child.stderr]) if (stream) createInterface(stream).on('line', onLine);
   return {
     // Who posts to a process that has just ended learns it from `ended`.
     post: (message) => child.send(message, () => undefined),
     onMessage: (listener) => child.on('message', (message) => listener(message as FromEngine)),
     ended,
-    kill: () => void child.kill('SIGKILL'),
+    kill,
   };
 }

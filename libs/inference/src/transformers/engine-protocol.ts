@@ -1,5 +1,6 @@
 import { type ErrorCode, PangalacticError, toPangalacticError } from '@pangalactic/contracts';
 import type { ShardSpec, SlotCommand, StepInput, StepOutput } from '../inference-provider';
+import type { GpuCheck } from './engine/gpu-check';
 import type { EngineOptions } from './engine/shard-engine';
 
 export interface ShardInput {
@@ -16,7 +17,7 @@ export type ToEngine =
   | { readonly kind: 'close' };
 
 export type FromEngine =
-  | { readonly kind: 'checked'; readonly failure: string | undefined }
+  | { readonly kind: 'checked'; readonly check: GpuCheck }
   | { readonly kind: 'progress'; readonly fraction: number }
   | { readonly kind: 'loaded'; readonly memoryBytes: number }
   | { readonly kind: 'failed'; readonly error: SerialisedError }

@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { type PangalacticError, toPangalacticError } from '@pangalactic/contracts';
-import { gpuFailure } from './engine/gpu-check';
+import { checkGpu } from './engine/gpu-check';
 import { ShardEngine } from './engine/shard-engine';
 import { type FromEngine, serialiseError, type ShardInput, type ToEngine } from './engine-protocol';
 
@@ -33,7 +33,7 @@ function main(port: Port): void {
   const handle = async (message: ToEngine): Promise<void> => {
     switch (message.kind) {
       case 'check-gpu':
-        port.send({ kind: 'checked', failure: await gpuFailure() });
+        port.send({ kind: 'checked', check: await checkGpu() });
         port.close();
         return;
       case 'load':
@@ -72,9 +72,10 @@ function threadPort(port: NonNullable<typeof parentPort>): Port {
 }
 
 function processPort(): Port {
-  // A terminal sends them to all its processes. The node decides when its shards end, and no shard outlives it.
+  // A terminal sends them to all its processes: the node decides when its shards end.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => undefined);
-  process.on('disconnect', () => process.exit());
+  // The node is gone, or needs this process no more. A driver may crash in an orderly exit.
+  process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
   return {
     send: (message) => process.send!(message),
     onMessage: (listener) => process.on('message', (message) => listener(message as ToEngine)),

@@ -8,9 +8,6 @@ interface PendingStep {
   reject(error: PangalacticError): void;
 }
 
-/** What a step that runs gets to end in when its shard is unloaded. A GPU that hangs takes longer. */
-const LAST_STEP_MS = 30_000;
-
 /** A shard in a thread or a process of its own. */
 export class RemoteShard implements Shard {
   private readonly pending = new Map<number, PendingStep>();
@@ -29,7 +26,7 @@ export class RemoteShard implements Shard {
     onProgress: (fraction: number) => void,
     signal?: AbortSignal,
   ): Promise<RemoteShard> {
-    const giveUp = () => host.post({ kind: 'close' });
+    const giveUp = () => void end(host);
     signal?.addEventListener('abort', giveUp, { once: true });
     const loaded = new Promise<RemoteShard>((resolve, reject) => {
       let shard: RemoteShard | undefined;
@@ -75,11 +72,8 @@ export class RemoteShard implements Shard {
   async unload(): Promise<void> {
     if (!this.gone) {
       this.gone = new PangalacticError('pipeline_broken', 'the shard was unloaded');
-      this.host.post({ kind: 'close' });
-      const overdue = setTimeout(() => this.host.kill?.(), LAST_STEP_MS);
-      void this.host.ended.then(() => clearTimeout(overdue));
     }
-    await this.host.ended;
+    await end(this.host);
   }
 
   private settle(message: Extract<FromEngine, { kind: 'output' | 'error' }>): void {
@@ -94,6 +88,16 @@ export class RemoteShard implements Shard {
     for (const step of this.pending.values()) step.reject(this.gone);
     this.pending.clear();
   }
+}
+
+/** What a step or a tensor of a load gets to end in. A GPU that hangs takes longer. */
+const CLOSE_TIMEOUT_MS = 30_000;
+
+async function end(host: EngineHost): Promise<void> {
+  host.post({ kind: 'close' });
+  const overdue = setTimeout(() => host.kill?.(), CLOSE_TIMEOUT_MS);
+  await host.ended;
+  clearTimeout(overdue);
 }
 
 /**

@@ -1,4 +1,5 @@
 import { PangalacticError } from '@pangalactic/contracts';
+import type { GpuCheck } from './engine/gpu-check';
 import { startProcess } from './engine-host';
 
 /** Opening a GPU and compiling a few shaders takes a second or two. */
@@ -11,26 +12,27 @@ const TIMEOUT_MS = 60_000;
 export async function requireGpu(options: {
   readonly workerFile?: string;
   readonly onWarning?: (line: string) => void;
-}): Promise<void> {
+}): Promise<GpuCheck> {
   const host = startProcess(options.workerFile, options.onWarning);
-  let answer: { readonly failure: string | undefined } | undefined;
+  let check: GpuCheck | undefined;
   host.onMessage((message) => {
-    if (message.kind === 'checked') answer = message;
+    if (message.kind === 'checked') ({ check } = message);
   });
   host.post({ kind: 'check-gpu' });
-  let late = false;
   const timer = setTimeout(() => {
-    late = true;
+    check = { failure: `no answer within ${TIMEOUT_MS / 1000} s` };
     host.kill?.();
   }, TIMEOUT_MS);
   const end = await host.ended;
   clearTimeout(timer);
-  const failure = late
-    ? `no answer within ${TIMEOUT_MS / 1000} s`
-    : answer
-      ? answer.failure
-      : `the check failed: ${end}`;
+  const { failure, maxRunTokens } = check ?? { failure: `the check failed: ${end}` };
   if (failure !== undefined) throw new PangalacticError('unsupported_compute_type', withoutPlace(failure));
+  if (maxRunTokens !== undefined) {
+    options.onWarning?.(
+      `attention over more than ${maxRunTokens} new tokens is wrong on this GPU: prompts are computed in more steps, slower`,
+    );
+  }
+  return { maxRunTokens };
 }
 
 /** onnxruntime puts source file, line, function and condition before its reason. */

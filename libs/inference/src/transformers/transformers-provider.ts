@@ -3,6 +3,7 @@ import type { InferenceProvider, Shard, ShardSpec } from '../inference-provider'
 import { WeightCache } from './compiler/weight-cache';
 import type { Device } from './engine/graph-session';
 import { inPlaceKvFailure } from './engine/self-check';
+import type { EngineOptions } from './engine/shard-engine';
 import { type EngineHost, startProcess, startThread } from './engine-host';
 import { requireGpu } from './require-gpu';
 import { RemoteShard } from './remote-shard';
@@ -27,7 +28,7 @@ export class TransformersProvider implements InferenceProvider {
 
   private constructor(
     private readonly options: TransformersOptions,
-    private readonly inPlace: boolean,
+    private readonly found: Pick<EngineOptions, 'inPlace' | 'maxRunTokens'>,
   ) {}
 
   /** @throws PangalacticError `unsupported_compute_type` when there is no GPU that computes as it should */
@@ -41,15 +42,15 @@ export class TransformersProvider implements InferenceProvider {
         `onnxruntime cannot update the KV cache in place (${failure}): it is copied, and decoding is slower at long contexts`,
       );
     }
-    if (options.device === 'gpu') await requireGpu(options);
+    const gpu = options.device === 'gpu' ? await requireGpu(options) : {};
     await new WeightCache(options.cacheDir).sweep();
-    return new TransformersProvider(options, failure === undefined);
+    return new TransformersProvider(options, { inPlace: failure === undefined, ...gpu });
   }
 
   async load(spec: ShardSpec, onProgress: (fraction: number) => void, signal?: AbortSignal): Promise<Shard> {
     signal?.throwIfAborted();
-    const { device, threads, cacheDir, profilePrefix } = this.options;
-    const options = { device, threads, cacheDir: resolve(cacheDir), inPlace: this.inPlace, profilePrefix };
+    const { device = 'cpu', threads, cacheDir, profilePrefix } = this.options;
+    const options = { device, threads, cacheDir: resolve(cacheDir), profilePrefix, ...this.found };
     const shard = await RemoteShard.load(this.startEngine(), { spec, options }, onProgress, signal);
     this.shards.add(shard);
     void shard.ended.then(() => this.shards.delete(shard));

@@ -1,3 +1,5 @@
+import type { LayerRange } from '@pangalactic/contracts';
+
 /**
  * Names of the graph's inputs and outputs. T tokens are flat in one [T, hidden] matrix; attention alone sees lanes
  * [B, S]: B neighbouring KV slots with S new tokens each.
@@ -26,3 +28,11 @@ export const kvNames = (layer: number) => ({
   presentKey: `present_key.${layer}`,
   presentValue: `present_value.${layer}`,
 });
+
+/** Input and output of all keys and values of a layer range. */
+export function kvPairs({ from, to }: LayerRange): { readonly past: string; readonly present: string }[] {
+  return Array.from({ length: to - from }, (_, index) => kvNames(from + index)).flatMap((names) => [
+    { past: names.pastKey, present: names.presentKey },
+    { past: names.pastValue, present: names.presentValue },
+  ]);
+}

@@ -3,7 +3,7 @@ import type { ModelDescription } from '@pangalactic/models';
 import { GraphBuilder } from '../onnx/graph-builder';
 import { OnnxType } from '../onnx/onnx-schema';
 import { addAttention, addAttentionConstants } from './attention-nodes';
-import { INPUT, kvNames, OUTPUT } from './graph-names';
+import { INPUT, kvPairs, OUTPUT } from './graph-names';
 import { LinearNodes } from './linear-nodes';
 import { addNorm, type Nodes } from './nodes';
 import type { RotaryTables } from './rotary-tables';
@@ -42,11 +42,8 @@ export function buildShardGraph(options: ShardGraphOptions): Uint8Array {
   });
   if (outputPlan) addOutputHead(nodes, outputPlan, hidden, model.vocabSize);
   else graph.output(OUTPUT.hidden, OnnxType.FLOAT, ['T', model.hiddenSize]);
-  for (let layer = layers.from; layer < layers.to; layer++) {
-    const { presentKey, presentValue } = kvNames(layer);
-    for (const name of [presentKey, presentValue]) {
-      graph.output(name, OnnxType.FLOAT, ['B', model.kvHeads, 'present', model.headSize]);
-    }
+  for (const { present } of kvPairs(layers)) {
+    graph.output(present, OnnxType.FLOAT, ['B', model.kvHeads, 'present', model.headSize]);
   }
   return graph.encode(`layers_${layers.from}_${layers.to}`);
 }

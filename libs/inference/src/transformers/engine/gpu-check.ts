@@ -1,109 +1,46 @@
-import type { Row } from '@pangalactic/contracts';
-import { addAttention, addAttentionConstants } from '../compiler/attention-nodes';
-import { INPUT, kvNames } from '../compiler/graph-names';
-import { LinearNodes } from '../compiler/linear-nodes';
-import type { LayerModel } from '../compiler/nodes';
-import { rotaryTables } from '../compiler/rotary-tables';
-import { GraphBuilder } from '../onnx/graph-builder';
-import { OnnxType } from '../onnx/onnx-schema';
-import { Tensor } from '../onnxruntime';
-import { GpuKvCache } from './gpu-kv-cache';
-import { type Device, openGraphSession } from './graph-session';
-import { KvArena } from './kv-arena';
-import type { KvCache } from './kv-cache';
-import { laneTensors } from './lanes';
+import { PREFILL_CHUNK_TOKENS } from '@pangalactic/scheduler';
+import { attend, multiply } from './gpu-check-runs';
 
-const MODEL: LayerModel = { architecture: 'llama', heads: 4, kvHeads: 2, headSize: 64, rmsEpsilon: 1e-5 };
-const SHAPE = { slots: 4, positions: 33, kvHeads: MODEL.kvHeads, headSize: MODEL.headSize };
-/** Query, key and value of a token. */
-const TOKEN_SIZE = (MODEL.heads + 2 * MODEL.kvHeads) * MODEL.headSize;
+/** What an engine process finds out about the GPU. */
+export interface GpuCheck {
+  /** Why it can't be used; undefined if it can. */
+  readonly failure?: string;
+  /** The most new tokens of a sequence that attention is right about, where that is less than a chunk has. */
+  readonly maxRunTokens?: number;
+}
 
-/** Prompts in chunks, steps of several sequences with a slot of a third between them, a sequence that moves, a rewind. */
-const STEPS: readonly (readonly Pick<Row, 'slot' | 'start' | 'count'>[])[] = [
-  [{ slot: 0, start: 0, count: 5 }],
-  [{ slot: 2, start: 0, count: 9 }],
-  [{ slot: 1, start: 0, count: 3 }],
-  [{ slot: 2, start: 9, count: 7 }],
-  [
-    { slot: 0, start: 5, count: 1 },
-    { slot: 2, start: 16, count: 1 },
-  ],
-  [{ slot: 1, start: 3, count: 1 }],
-  [
-    { slot: 0, start: 6, count: 1 },
-    { slot: 1, start: 4, count: 1 },
-    { slot: 2, start: 4, count: 1 },
-  ],
-];
-
-/** Largest difference between two devices that round differently; a wrong position or slot is far beyond it. */
-const TOLERANCE = 1e-3;
+/** onnxruntime's attention takes another kernel from 32 new tokens on. */
+const SHORT_CHUNK = 31;
+/** Of the largest value, between two devices that round differently; a wrong lane, position or kernel is far beyond it. */
+const ATTENTION_TOLERANCE = 1e-3;
+/** Both round the inputs of a product to 8 bits, in groups of different sizes. */
+const PRODUCT_TOLERANCE = 0.05;
 
 /**
- * Proves that a GPU can be used: a session opens, the KV cache is written in place there, and attention over it is what
- * the CPU computes.
- * @returns what is wrong, undefined if all is well
+ * Proves that a GPU can be used: a session opens, the KV cache is written in place there, and attention and products are
+ * what the CPU computes. Where attention is wrong about long chunks only, prompts are computed in shorter ones.
  */
-export async function gpuFailure(): Promise<string | undefined> {
+export async function checkGpu(): Promise<GpuCheck> {
   try {
-    const [expected, computed] = [await attend('cpu'), await attend('gpu')];
-    const difference = Math.max(...expected.map((value, i) => Math.abs(value - computed[i]!)));
-    return difference <= TOLERANCE ? undefined : `its attention differs from the CPU's by ${difference}`;
+    const product = difference(await multiply('cpu'), await multiply('gpu'));
+    if (!(product <= PRODUCT_TOLERANCE))
+      return { failure: `its products differ from the CPU's by ${percent(product)}` };
+    const chunk = async (tokens: number) => difference(await attend('cpu', tokens), await attend('gpu', tokens));
+    if ((await chunk(PREFILL_CHUNK_TOKENS)) <= ATTENTION_TOLERANCE) return {};
+    const short = await chunk(SHORT_CHUNK);
+    if (short <= ATTENTION_TOLERANCE) return { maxRunTokens: SHORT_CHUNK };
+    return { failure: `its attention differs from the CPU's by ${percent(short)}` };
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return { failure: error instanceof Error ? error.message : String(error) };
   }
 }
 
-/** The attention of all steps. */
-async function attend(device: Device): Promise<number[]> {
-  const session = await openGraphSession(attentionGraph(), { device });
-  const layers = { from: 0, to: 1 };
-  const cache: KvCache = device === 'gpu' ? await GpuKvCache.open(layers, SHAPE) : new KvArena(layers, SHAPE);
-  const lengths = Array.from({ length: SHAPE.slots }, () => 0);
-  const attended: number[] = [];
-  for (const step of STEPS) {
-    const rows = step.map((row) => ({ ...row, generation: 1, sample: false }));
-    for (const { slot, start, count } of rows) lengths[slot] = start + count;
-    const tokens = rows.reduce((sum, { count }) => sum + count, 0);
-    const values = Float32Array.from({ length: tokens * TOKEN_SIZE }, (_, i) => Math.sin(1 + i + attended.length));
-    const outputs = await cache.step(
-      rows,
-      (slot) => lengths[slot]!,
-      (lanes, kv) => {
-        const hidden = new Tensor('float32', values, [tokens, TOKEN_SIZE]);
-        const output = new Tensor('float32', new Float32Array(tokens * OUTPUT_SIZE), [tokens, OUTPUT_SIZE]);
-        const inputs = { ...kv.past, [INPUT.hidden]: hidden, ...laneTensors(lanes, tokens) };
-        return session.run(inputs, { ...kv.present, attended: output });
-      },
-    );
-    attended.push(...(outputs['attended']!.data as Float32Array));
-  }
-  await session.close();
-  await cache.close();
-  return attended;
+/** The largest, as a share of the largest value. NaN where one of them is. */
+function difference(expected: readonly number[], computed: readonly number[]): number {
+  const largest = (values: readonly number[]) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return largest(expected.map((value, i) => value - computed[i]!)) / largest(expected);
 }
 
-const OUTPUT_SIZE = MODEL.heads * MODEL.headSize;
-
-function attentionGraph(): Uint8Array {
-  const graph = new GraphBuilder();
-  graph.input(INPUT.hidden, OnnxType.FLOAT, ['T', TOKEN_SIZE]);
-  graph.input(INPUT.laneTokens, OnnxType.INT64, ['B', 'S']);
-  graph.input(INPUT.tokenLanes, OnnxType.INT64, ['T']);
-  graph.input(INPUT.lastPositions, OnnxType.INT32, ['B']);
-  graph.input(INPUT.longest, OnnxType.INT32, [1]);
-  const { headSize } = MODEL;
-  addAttentionConstants(
-    graph,
-    MODEL,
-    rotaryTables({ headSize, ropeTheta: 10_000, ropeScaling: { factor: 1 } }, SHAPE.positions),
-  );
-  const attended = addAttention({ graph, linears: new LinearNodes(graph), model: MODEL }, 0, INPUT.hidden);
-  graph.node('Identity', { inputs: [attended], outputs: ['attended'] });
-  graph.output('attended', OnnxType.FLOAT, ['T', OUTPUT_SIZE]);
-  const { presentKey, presentValue } = kvNames(0);
-  for (const name of [presentKey, presentValue]) {
-    graph.output(name, OnnxType.FLOAT, ['B', MODEL.kvHeads, 'present', headSize]);
-  }
-  return graph.encode('gpu_check');
+function percent(share: number): string {
+  return `${(100 * share).toPrecision(2)} %`;
 }

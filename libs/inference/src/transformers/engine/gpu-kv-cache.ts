@@ -1,63 +1,53 @@
 import type { LayerRange, Row } from '@pangalactic/contracts';
-import { kvNames } from '../compiler/graph-names';
+import { kvPairs } from '../compiler/graph-names';
 import { Tensor } from '../onnxruntime';
-import type { NamedTensors } from './graph-session';
-import { GpuMemory } from './gpu-memory';
 import { GpuSlotMover } from './gpu-slot-mover';
+import { GpuTensors } from './gpu-tensors';
+import type { NamedTensors } from './graph-session';
 import type { KvCache, KvShape, KvTensors, RunOnLanes } from './kv-cache';
-import { layLanes } from './lanes';
-
-/** Keys or values of one layer, [slots, kvHeads, positions, headSize]. */
-interface Cache {
-  readonly past: string;
-  readonly present: string;
-  readonly tensor: Tensor;
-}
+import { layLanes, spanOf } from './lanes';
 
 /**
- * In the GPU's memory, which no step leaves: a run reads and writes it in place. onnxruntime-node can show a graph the
- * first n slots of a tensor, but no others, so slots have places and change them: the one that a single row is for moves
- * to the front, and several rows run on the places up to the last of theirs. A sequence moves when its turn begins, not
- * in every step.
+ * In the GPU's memory, which no step leaves: a run reads and writes it in place. onnxruntime-node can show a run the first
+ * n lanes of a tensor, but no others, so slots change places: one that a chunk of several tokens is for moves to the
+ * front, and so does one that is alone in two steps in a row. Everything else runs on the lanes up to the last of its
+ * slots. An idle lane writes behind the tokens of its slot.
  */
 export class GpuKvCache implements KvCache {
-  /** Where each slot lies. */
-  private readonly places: number[];
-  private readonly tensorsByLanes = new Map<number, KvTensors>();
+  /** By slot. */
+  private readonly lanes: number[];
+  private readonly tensorsByCount = new Map<number, KvTensors>();
+  /** The slot that the last step was for, if it was for one only. */
+  private alone: number | undefined;
 
   private constructor(
-    private readonly caches: readonly Cache[],
-    private readonly memory: GpuMemory,
-    private readonly mover: GpuSlotMover,
+    private readonly layers: LayerRange,
     private readonly shape: KvShape,
+    private readonly memory: GpuTensors,
+    private readonly mover: GpuSlotMover,
   ) {
-    this.places = Array.from({ length: shape.slots }, (_, slot) => slot);
+    this.lanes = Array.from({ length: shape.slots }, (_, slot) => slot);
   }
 
-  /** @param shape one position more than a sequence may have: an idle lane writes behind the tokens of its slot */
   static async open(layers: LayerRange, shape: KvShape): Promise<GpuKvCache> {
-    const names: Omit<Cache, 'tensor'>[] = [];
-    for (let layer = layers.from; layer < layers.to; layer++) {
-      const { pastKey, pastValue, presentKey, presentValue } = kvNames(layer);
-      names.push({ past: pastKey, present: presentKey }, { past: pastValue, present: presentValue });
-    }
     const { slots, kvHeads, positions, headSize } = shape;
-    const memory = await GpuMemory.allocate(names.length, [slots, kvHeads, positions, headSize]);
-    const mover = await GpuSlotMover.open(memory.tensors);
-    const caches = names.map((name, index) => ({ ...name, tensor: memory.tensors[index]! }));
-    return new GpuKvCache(caches, memory, mover, shape);
+    const memory = await GpuTensors.allocate(kvPairs(layers).length, [slots, kvHeads, positions, headSize]);
+    return new GpuKvCache(layers, shape, memory, await GpuSlotMover.open(memory.tensors));
   }
 
   async step(rows: readonly Row[], validLength: (slot: number) => number, run: RunOnLanes): Promise<NamedTensors> {
-    if (rows.length === 1) await this.bringToFront(rows[0]!.slot);
-    const placed = rows.map((row) => ({ ...row, slot: this.places[row.slot]! }));
-    const range = { firstSlot: 0, lanes: Math.max(...placed.map(({ slot }) => slot)) + 1 };
-    const lanes = layLanes(placed, range, (place) => validLength(this.places.indexOf(place)));
-    return run(lanes, this.tensors(range.lanes));
+    const [first] = rows as [Row];
+    const alone = rows.length === 1 ? first.slot : undefined;
+    if (first.count > 1 || (alone !== undefined && alone === this.alone)) await this.bringToFront(first.slot);
+    this.alone = alone;
+    const laneRows = rows.map(({ slot, start, count }) => ({ lane: this.lanes[slot]!, start, count }));
+    const range = spanOf([0, ...laneRows.map(({ lane }) => lane)]);
+    const lanes = layLanes(laneRows, range, (lane) => validLength(this.lanes.indexOf(lane)));
+    return run(lanes, this.tensors(range.count));
   }
 
   async copy(fromSlot: number, toSlot: number): Promise<void> {
-    await this.mover.copy([{ from: this.places[fromSlot]!, to: this.places[toSlot]! }]);
+    await this.mover.copy([{ from: this.lanes[fromSlot]!, to: this.lanes[toSlot]! }]);
   }
 
   async close(): Promise<void> {
@@ -66,29 +56,30 @@ export class GpuKvCache implements KvCache {
   }
 
   private async bringToFront(slot: number): Promise<void> {
-    const place = this.places[slot]!;
-    if (place === 0) return;
+    const lane = this.lanes[slot]!;
+    if (lane === 0) return;
     await this.mover.copy([
-      { from: place, to: 0 },
-      { from: 0, to: place },
+      { from: lane, to: 0 },
+      { from: 0, to: lane },
     ]);
-    this.places[this.places.indexOf(0)] = place;
-    this.places[slot] = 0;
+    this.lanes[this.lanes.indexOf(0)] = lane;
+    this.lanes[slot] = 0;
   }
 
-  /** The first `lanes` places. Made once for each number. */
-  private tensors(lanes: number): KvTensors {
-    let tensors = this.tensorsByLanes.get(lanes);
+  /** The first `count` lanes. Made once for each number. */
+  private tensors(count: number): KvTensors {
+    let tensors = this.tensorsByCount.get(count);
     if (!tensors) {
       const { kvHeads, positions, headSize } = this.shape;
-      const dims = [lanes, kvHeads, positions, headSize];
+      const dims = [count, kvHeads, positions, headSize];
       tensors = { past: {}, present: {} };
-      for (const { past, present, tensor } of this.caches) {
-        const view = Tensor.fromGpuBuffer(tensor.gpuBuffer, { dataType: 'float32', dims });
+      for (const [index, { past, present }] of kvPairs(this.layers).entries()) {
+        const { gpuBuffer } = this.memory.tensors[index]!;
+        const view = Tensor.fromGpuBuffer(gpuBuffer, { dataType: 'float32', dims });
         tensors.past[past] = view;
         tensors.present[present] = view;
       }
-      this.tensorsByLanes.set(lanes, tensors);
+      this.tensorsByCount.set(count, tensors);
     }
     return tensors;
   }

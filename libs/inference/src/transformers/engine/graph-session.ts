@@ -10,6 +10,12 @@ const SPIN_MICROSECONDS = 20;
 /** What a shard computes on: onnxruntime's CPU provider, or its WebGPU provider. */
 export type Device = 'cpu' | 'gpu';
 
+/**
+ * The provider of all sessions on the GPU. Its default would round buffers up to sizes of its own, and take up to twice the
+ * memory that a KV cache needs; the first session of a process decides.
+ */
+export const WEBGPU = { name: 'webgpu', storageBufferCacheMode: 'simple' } as const;
+
 export interface SessionOptions {
   readonly device?: Device;
   readonly threads?: number;
@@ -40,7 +46,7 @@ export const openGraphSession: OpenGraphSession = async (
 ) => {
   const session = await InferenceSession.create(graph, {
     // What the GPU cannot do, the CPU does.
-    executionProviders: device === 'gpu' ? ['webgpu', 'cpu'] : ['cpu'],
+    executionProviders: device === 'gpu' ? [WEBGPU, 'cpu'] : ['cpu'],
     // The graph is written with fused operators: there is nothing left to optimise.
     graphOptimizationLevel: 'disabled',
     intraOpNumThreads: threads,

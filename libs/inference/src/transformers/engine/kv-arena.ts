@@ -1,9 +1,9 @@
 import type { LayerRange, Row } from '@pangalactic/contracts';
-import { kvNames } from '../compiler/graph-names';
+import { kvPairs } from '../compiler/graph-names';
 import { Tensor } from '../onnxruntime';
 import type { NamedTensors } from './graph-session';
 import type { KvCache, KvShape, KvTensors, RunOnLanes } from './kv-cache';
-import { layLanes, spanOf } from './lanes';
+import { type LaneRange, type LaneRow, layLanes, spanOf } from './lanes';
 
 /** Keys or values of one layer. */
 interface Cache {
@@ -14,7 +14,7 @@ interface Cache {
 
 /** In JavaScript's memory, one array for the keys and one for the values of a layer. A run reads and writes it in place. */
 export class KvArena implements KvCache {
-  private readonly caches: Cache[] = [];
+  private readonly caches: readonly Cache[];
   private readonly tensorsByRange = new Map<number, KvTensors>();
 
   constructor(
@@ -22,11 +22,7 @@ export class KvArena implements KvCache {
     private readonly shape: KvShape,
   ) {
     const floats = shape.slots * this.slotFloats;
-    for (let layer = layers.from; layer < layers.to; layer++) {
-      const { pastKey, pastValue, presentKey, presentValue } = kvNames(layer);
-      this.caches.push({ past: pastKey, present: presentKey, values: new Float32Array(floats) });
-      this.caches.push({ past: pastValue, present: presentValue, values: new Float32Array(floats) });
-    }
+    this.caches = kvPairs(layers).map((names) => ({ ...names, values: new Float32Array(floats) }));
   }
 
   /**
@@ -34,11 +30,12 @@ export class KvArena implements KvCache {
    * long as a lane with a row.
    */
   async step(rows: readonly Row[], validLength: (slot: number) => number, run: RunOnLanes): Promise<NamedTensors> {
-    const lanes = layLanes(rows, spanOf(rows.map(({ slot }) => slot)), () => 0);
-    const restore = this.saveFirstPosition(lanes.idleSlots.filter((slot) => validLength(slot) > 0));
-    const outputs = await run(lanes, this.tensors(lanes.firstSlot, lanes.lanes));
+    const laneRows = rows.map(({ slot, start, count }) => ({ lane: slot, start, count }));
+    const lanes = layLanes(laneRows, spanOf(rows.map(({ slot }) => slot)), () => 0);
+    const restore = this.saveFirstPosition(lanes.idle.filter((slot) => validLength(slot) > 0));
+    const outputs = await run(lanes, this.tensors(lanes.range));
     restore();
-    this.store(rows, outputs, lanes.firstSlot);
+    this.store(laneRows, outputs, lanes.range.first);
     return outputs;
   }
 
@@ -58,13 +55,13 @@ export class KvArena implements KvCache {
     return Promise.resolve();
   }
 
-  /** Of `count` neighbouring slots. Made once for each range. */
-  private tensors(firstSlot: number, count: number): KvTensors {
-    const key = firstSlot * this.shape.slots + count - 1;
+  /** Made once for each range. */
+  private tensors({ first, count }: LaneRange): KvTensors {
+    const key = first * this.shape.slots + count - 1;
     let tensors = this.tensorsByRange.get(key);
     if (!tensors) {
       const { kvHeads, positions, headSize } = this.shape;
-      const [from, to] = [firstSlot * this.slotFloats, (firstSlot + count) * this.slotFloats];
+      const [from, to] = [first * this.slotFloats, (first + count) * this.slotFloats];
       tensors = { past: {}, present: {} };
       for (const { past, present, values } of this.caches) {
         const tensor = new Tensor('float32', values.subarray(from, to), [count, kvHeads, positions, headSize]);
@@ -77,15 +74,15 @@ export class KvArena implements KvCache {
   }
 
   /** Takes the positions that a run computed for these rows, unless it wrote them in place. */
-  private store(rows: readonly Row[], present: NamedTensors, firstSlot: number): void {
+  private store(rows: readonly LaneRow[], present: NamedTensors, firstLane: number): void {
     const { kvHeads, positions, headSize } = this.shape;
     for (const { present: name, values } of this.caches) {
       const computed = present[name]!.data as Float32Array;
       if (computed.buffer === values.buffer) return;
-      for (const { slot, start, count } of rows) {
+      for (const { lane, start, count } of rows) {
         for (let head = 0; head < kvHeads; head++) {
-          const to = slot * this.slotFloats + (head * positions + start) * headSize;
-          const from = to - firstSlot * this.slotFloats;
+          const to = lane * this.slotFloats + (head * positions + start) * headSize;
+          const from = to - firstLane * this.slotFloats;
           values.set(computed.subarray(from, from + count * headSize), to);
         }
       }

@@ -1,16 +1,21 @@
 import type { Row } from '@pangalactic/contracts';
-import type { NamedTensors } from './graph-session';
+import type { Device, NamedTensors } from './graph-session';
 import type { Lanes } from './lanes';
 
 export interface KvShape {
   readonly slots: number;
-  /** Tokens that a slot holds. */
+  /** See kvPositions. */
   readonly positions: number;
   readonly kvHeads: number;
   readonly headSize: number;
 }
 
-/** Neighbouring slots under the names of the graph's inputs and, the same tensors, of its outputs. */
+/** Of each slot: on the GPU one more than a sequence has tokens, because an idle lane writes behind those of its slot. */
+export function kvPositions(device: Device, contextLength: number): number {
+  return contextLength + (device === 'gpu' ? 1 : 0);
+}
+
+/** Neighbouring lanes under the names of the graph's inputs and, the same tensors, of its outputs. */
 export interface KvTensors {
   readonly past: NamedTensors;
   readonly present: NamedTensors;

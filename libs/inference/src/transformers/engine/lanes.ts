@@ -3,66 +3,67 @@ import { INPUT } from '../compiler/graph-names';
 import { Tensor } from '../onnxruntime';
 import type { NamedTensors } from './graph-session';
 
-/** Neighbouring slots. */
-export interface SlotRange {
-  readonly firstSlot: number;
-  readonly lanes: number;
+/** Neighbouring parts of a KV cache, each of one sequence. */
+export interface LaneRange {
+  readonly first: number;
+  readonly count: number;
 }
 
+/** A row of a step, by the part of the KV cache that its slot has. */
+export type LaneRow = Pick<Row, 'start' | 'count'> & { readonly lane: number };
+
 /** The index inputs of a run, see INPUT in graph-names.ts. */
-export interface Lanes extends SlotRange {
+export interface Lanes {
+  readonly range: LaneRange;
   readonly tokensPerLane: number;
   readonly laneTokens: BigInt64Array;
   readonly tokenLanes: BigInt64Array;
   readonly lastPositions: Int32Array;
   readonly longest: number;
-  /** Slots of the range that no row is for. */
-  readonly idleSlots: readonly number[];
+  /** Those of the range that no row is for. */
+  readonly idle: readonly number[];
 }
 
-/** The shortest range with all slots. */
-export function spanOf(slots: readonly number[]): SlotRange {
-  const firstSlot = Math.min(...slots);
-  return { firstSlot, lanes: Math.max(...slots) - firstSlot + 1 };
+/** The shortest range with all lanes. */
+export function spanOf(lanes: readonly number[]): LaneRange {
+  const first = Math.min(...lanes);
+  return { first, count: Math.max(...lanes) - first + 1 };
 }
 
 /**
- * Lays a step's rows over a range of slots. Slots that have no row become idle lanes: nothing they compute is used, but
- * the kernel still writes one position and attends to all before it.
+ * Lays a step's rows over a range of lanes. A lane without a row is idle: nothing it computes is used, but the kernel still
+ * writes one position and attends to all before it.
  * @param rows one row of any length or several of one token: the kernel takes more tokens only in a single lane
  * @param idlePosition where an idle lane writes
  */
-export function layLanes(
-  rows: readonly Row[],
-  { firstSlot, lanes }: SlotRange,
-  idlePosition: (slot: number) => number,
-): Lanes {
+export function layLanes(rows: readonly LaneRow[], range: LaneRange, idlePosition: (lane: number) => number): Lanes {
   const tokensPerLane = rows.length === 1 ? rows[0]!.count : 1;
-  const laneTokens = new BigInt64Array(lanes * tokensPerLane);
+  const laneTokens = new BigInt64Array(range.count * tokensPerLane);
   const tokenLanes = new BigInt64Array(rows.length * tokensPerLane);
-  const lastPositions = new Int32Array(lanes);
-  const idle = new Set(Array.from({ length: lanes }, (_, lane) => firstSlot + lane));
+  const lastPositions = new Int32Array(range.count);
+  const idle = new Set(Array.from({ length: range.count }, (_, index) => range.first + index));
   let token = 0;
-  for (const { slot, start, count } of rows) {
-    const lane = slot - firstSlot;
-    idle.delete(slot);
-    lastPositions[lane] = start + count - 1;
+  for (const { lane, start, count } of rows) {
+    const index = lane - range.first;
+    idle.delete(lane);
+    lastPositions[index] = start + count - 1;
     for (let i = 0; i < count; i++, token++) {
-      laneTokens[lane * tokensPerLane + i] = BigInt(token);
-      tokenLanes[token] = BigInt(lane * tokensPerLane + i);
+      laneTokens[index * tokensPerLane + i] = BigInt(token);
+      tokenLanes[token] = BigInt(index * tokensPerLane + i);
     }
   }
-  for (const slot of idle) lastPositions[slot - firstSlot] = idlePosition(slot);
+  for (const lane of idle) lastPositions[lane - range.first] = idlePosition(lane);
   const longest = Math.max(...lastPositions) + 1;
-  return { firstSlot, lanes, tokensPerLane, laneTokens, tokenLanes, lastPositions, longest, idleSlots: [...idle] };
+  return { range, tokensPerLane, laneTokens, tokenLanes, lastPositions, longest, idle: [...idle] };
 }
 
 /** @param tokens of the step */
 export function laneTensors(lanes: Lanes, tokens: number): NamedTensors {
+  const { count } = lanes.range;
   return {
-    [INPUT.laneTokens]: new Tensor('int64', lanes.laneTokens, [lanes.lanes, lanes.tokensPerLane]),
+    [INPUT.laneTokens]: new Tensor('int64', lanes.laneTokens, [count, lanes.tokensPerLane]),
     [INPUT.tokenLanes]: new Tensor('int64', lanes.tokenLanes, [tokens]),
-    [INPUT.lastPositions]: new Tensor('int32', lanes.lastPositions, [lanes.lanes]),
+    [INPUT.lastPositions]: new Tensor('int32', lanes.lastPositions, [count]),
     [INPUT.longest]: new Tensor('int32', Int32Array.of(lanes.longest), [1]),
   };
 }

@@ -6,7 +6,6 @@ import { GgufFile, inspectModel } from '@pangalactic/models';
 import { stageMemory } from '@pangalactic/scheduler';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { StepInput } from '../../inference-provider';
-import type { Device } from './graph-session';
 import { ShardEngine } from './shard-engine';
 
 interface Golden {
@@ -23,12 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(cacheDir, { recursive: true, force: true }));
 
-async function openStages(
-  file: string,
-  ranges: readonly LayerRange[],
-  inPlace = true,
-  device: Device = 'cpu',
-): Promise<ShardEngine[]> {
+async function openStages(file: string, ranges: readonly LayerRange[], inPlace = true): Promise<ShardEngine[]> {
   const modelPath = join(models, file);
   const gguf = await GgufFile.open(modelPath);
   const fingerprint = await gguf.fingerprint();
@@ -36,7 +30,7 @@ async function openStages(
   const stages: ShardEngine[] = [];
   for (const layers of ranges) {
     const spec = { modelPath, fingerprint, layers, contextLength: 256, maxSequences: 4 };
-    stages.push(await ShardEngine.open(spec, { device, threads: 1, cacheDir, inPlace }, () => undefined));
+    stages.push(await ShardEngine.open(spec, { device: 'cpu', threads: 1, cacheDir, inPlace }, () => undefined));
   }
   return stages;
 }
@@ -297,7 +291,7 @@ describe('ShardEngine', () => {
       ...{ modelPath: join(models, 'pangalactic-nano.gguf'), fingerprint: 'other', layers: { from: 0, to: 8 } },
       ...{ contextLength: 64, maxSequences: 1 },
     };
-    const opening = ShardEngine.open(spec, { threads: 1, cacheDir, inPlace: true }, () => undefined);
+    const opening = ShardEngine.open(spec, { device: 'cpu', threads: 1, cacheDir, inPlace: true }, () => undefined);
     await expect(opening).rejects.toMatchObject({ code: 'corrupt_model_file' });
   });
 });

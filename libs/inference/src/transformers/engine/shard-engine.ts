@@ -4,6 +4,7 @@ import { stageMemory } from '@pangalactic/scheduler';
 import { Tensor } from '../onnxruntime';
 import type { ShardSpec, SlotCommand, StepInput, StepOutput } from '../../inference-provider';
 import { SlotTable } from '../../kv/slot-table';
+import { splitRow } from '../../kv/split-row';
 import { checkStepInput } from '../../kv/step-input';
 import { SamplingBuffers } from '../../sampling/sampling-buffers';
 import { SequenceSampler } from '../../sampling/sequence-sampler';
@@ -14,16 +15,18 @@ import { EmbeddingTable } from './embedding-table';
 import { type Device, type GraphSession, type NamedTensors, openGraphSession } from './graph-session';
 import { GpuKvCache } from './gpu-kv-cache';
 import { KvArena } from './kv-arena';
-import type { KvCache } from './kv-cache';
+import { type KvCache, kvPositions } from './kv-cache';
 import { laneTensors } from './lanes';
 import { SoftmaxSession } from './softmax-session';
 
 export interface EngineOptions {
-  readonly device?: Device;
+  readonly device: Device;
   readonly threads: number;
   readonly cacheDir: string;
   /** Whether a run on the CPU writes the KV cache in place; false after a failed self-check. */
   readonly inPlace: boolean;
+  /** See GpuCheck. */
+  readonly maxRunTokens?: number | undefined;
   readonly profilePrefix?: string | undefined;
 }
 
@@ -38,6 +41,7 @@ export class ShardEngine {
 
   private constructor(
     private readonly spec: ShardSpec,
+    private readonly maxRunTokens: number,
     private readonly model: ModelDescription,
     private readonly session: GraphSession,
     /** Keeps the weight files that the session has mapped. */
@@ -60,7 +64,7 @@ export class ShardEngine {
    */
   static async open(
     spec: ShardSpec,
-    { device = 'cpu', threads, cacheDir, inPlace, profilePrefix }: EngineOptions,
+    { device, threads, cacheDir, inPlace, maxRunTokens = Infinity, profilePrefix }: EngineOptions,
     onProgress: (fraction: number) => void,
     signal?: AbortSignal,
   ): Promise<ShardEngine> {
@@ -73,8 +77,7 @@ export class ShardEngine {
       }
       const description = describeModel(file.header);
       const onGpu = device === 'gpu';
-      // See GpuKvCache.
-      const positions = spec.contextLength + (onGpu ? 1 : 0);
+      const positions = kvPositions(device, spec.contextLength);
       const compiled = await compileShard({
         ...{ model: file, description, fingerprint, layers, positions },
         ...{ sentinel: inPlace && !onGpu, cache, onProgress, signal },
@@ -91,7 +94,7 @@ export class ShardEngine {
       await cache.sweep();
       const sizes = { ...description, ...weightBytes(file.header, description) };
       const memoryBytes = stageMemory(sizes, layers, spec).total;
-      return new ShardEngine(spec, description, session, cache, kv, embedding, softmax, memoryBytes);
+      return new ShardEngine(spec, maxRunTokens, description, session, cache, kv, embedding, softmax, memoryBytes);
     } catch (error) {
       cache.close();
       throw error;
@@ -136,10 +139,35 @@ export class ShardEngine {
     this.slots.accept(step.rows);
 
     const hidden = this.embedding ? this.embedding.lookUp(step.tokenIds!) : step.hidden!;
+    if (tokens <= this.maxRunTokens || step.rows.length > 1) return this.runGraph(step.rows, hidden);
+    const outputs: Float32Array[] = [];
+    let from = 0;
+    for (const row of splitRow(step.rows[0]!, this.maxRunTokens)) {
+      const to = from + row.count * hiddenSize;
+      outputs.push(await this.runGraph([row], hidden.subarray(from, to)));
+      from = to;
+    }
+    return this.isTail ? outputs.at(-1)! : concat(outputs);
+  }
+
+  async close(): Promise<void> {
+    await this.session.close();
+    await this.kv.close();
+    await this.softmax?.close();
+    this.weights.close();
+  }
+
+  /**
+   * @param hidden [tokens, hidden] float32
+   * @returns see forward
+   */
+  private async runGraph(rows: readonly Row[], hidden: Float32Array): Promise<Float32Array> {
+    const { hiddenSize, vocabSize } = this.model;
+    const tokens = hidden.length / hiddenSize;
     const tensors: NamedTensors = { [INPUT.hidden]: new Tensor('float32', hidden, [tokens, hiddenSize]) };
     let output: Tensor;
     if (this.isTail) {
-      const sampled = sampledTokens(step.rows);
+      const sampled = sampledTokens(rows);
       // The output head takes no empty batch: a step that samples nothing computes one row in vain.
       const logitTokens = BigInt64Array.from(sampled.length > 0 ? sampled : [0], BigInt);
       const shape = [logitTokens.length, vocabSize];
@@ -150,20 +178,13 @@ export class ShardEngine {
     }
     const outputName = this.isTail ? OUTPUT.logits : OUTPUT.hidden;
     const validLength = (slot: number) => this.slots.length(slot);
-    const results = await this.kv.step(step.rows, validLength, (lanes, kv) =>
+    const results = await this.kv.step(rows, validLength, (lanes, kv) =>
       this.session.run(
         { ...kv.past, ...tensors, ...laneTensors(lanes, tokens) },
         { ...kv.present, [outputName]: output },
       ),
     );
     return results[outputName]!.data as Float32Array;
-  }
-
-  async close(): Promise<void> {
-    await this.session.close();
-    await this.kv.close();
-    await this.softmax?.close();
-    this.weights.close();
   }
 
   private get isTail(): boolean {
@@ -180,6 +201,16 @@ export class ShardEngine {
     }
     return samples;
   }
+}
+
+function concat(parts: readonly Float32Array[]): Float32Array {
+  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let end = 0;
+  for (const part of parts) {
+    whole.set(part, end);
+    end += part.length;
+  }
+  return whole;
 }
 
 /** Index in the step of the last token of each row that samples. */

@@ -77,10 +77,10 @@ export class GraphBuilder {
     return name;
   }
 
-  constant(name: string, data: Float32Array | BigInt64Array, shape: readonly number[]): string {
+  constant(name: string, data: Float32Array | BigInt64Array | Uint8Array, shape: readonly number[]): string {
     this.initializers.set(name, {
       name,
-      dataType: data instanceof Float32Array ? OnnxType.FLOAT : OnnxType.INT64,
+      dataType: elementType(data),
       dims: shape,
       rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
     });
@@ -101,6 +101,11 @@ export class GraphBuilder {
       },
     });
   }
+}
+
+function elementType(data: Float32Array | BigInt64Array | Uint8Array): OnnxType {
+  if (data instanceof Float32Array) return OnnxType.FLOAT;
+  return data instanceof Uint8Array ? OnnxType.UINT8 : OnnxType.INT64;
 }
 
 function valueInfo(name: string, type: OnnxType, shape: readonly Dimension[]): object {
