@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import type OpenAI from 'openai';
 import { ask, type Question } from './openai-client';
 
@@ -70,7 +71,7 @@ export class StreamingLoad {
       if (got === wanted) this.answers += 1;
       else this.failures.push(`${got} instead of ${wanted}`);
     } catch (error) {
-      this.failures.push(String(error));
+      this.failures.push(inspect(error));
     }
     this.slowestMs = Math.max(this.slowestMs, performance.now() - startedAt);
   }

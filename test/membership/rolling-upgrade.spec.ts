@@ -66,9 +66,25 @@ async function startGateway(): Promise<Gateway> {
 /** Every other answer is a stream, which must end with exactly one finish reason and [DONE]. */
 const ask: Ask = async (question, turn) => {
   const url = `http://${balancer.address}/v1/chat/completions`;
-  const { status, text, terminalEvents } = await exchange(url, MODEL, question, turn % 2 === 0);
+  const asked = () => exchange(url, MODEL, question, turn % 2 === 0);
+  const { status, text, terminalEvents } = await asked().catch((error: unknown) => {
+    if (!metClosingConnection(error)) throw error;
+    closingConnections += 1;
+    return asked();
+  });
   return { status, text, terminalEvents };
 };
+
+let closingConnections = 0;
+
+/**
+ * A client that keeps a connection which it hardly uses gets no answer on it that says that the gateway leaves. It may send
+ * a request at the very moment in which the gateway closes it: HTTP/1.1 knows no better, and OpenAI's clients ask again.
+ */
+function metClosingConnection(error: unknown): boolean {
+  const { cause } = error as { cause?: { code?: string; socket?: { bytesRead: number } } };
+  return cause?.code === 'UND_ERR_SOCKET' && cause.socket!.bytesRead > 0;
+}
 
 /**
  * Asks for the state of the model again and again, over a connection that rests a moment between two requests: that is when it must not be closed.
@@ -127,6 +143,7 @@ it('replacing all gateways under load, then all nodes, one after the other, fail
   const { failures, answered, slowestMs } = await load.stop();
   console.log(`rolling upgrade: ${answered} answers, the slowest took ${(slowestMs / 1000).toFixed(1)} s`);
   expect(failures).toEqual([]);
+  expect(closingConnections).toBeLessThan(answered / 20);
   expect(balancer.refusals).toBe(0);
   const slotsInUse = () =>
     Promise.all(cluster.nodeNames.map((name) => cluster.metric(name, 'pangalactic_node_slots_in_use')));
