@@ -1,7 +1,7 @@
 import { type DynamicModule, Logger, Module, type Provider } from '@nestjs/common';
 import { NODE_CONFIG, type NodeConfig } from '@pangalactic/config';
-import { INFERENCE_PROVIDER, type InferenceProvider, MockProvider, TransformersProvider } from '@pangalactic/inference';
 import { toPangalacticError } from '@pangalactic/contracts';
+import { INFERENCE_PROVIDER, type InferenceProvider, MockProvider, TransformersProvider } from '@pangalactic/inference';
 import { READINESS_CHECKS, type ReadinessCheck } from '@pangalactic/lifecycle';
 import { loggingModule, metricsModule } from '@pangalactic/observability';
 import { GenerationService } from './generation/generation.service';

@@ -1,7 +1,8 @@
+import type { LayerRange } from '@pangalactic/contracts';
 import { ARCHITECTURES } from '@pangalactic/models';
 import type { GraphBuilder } from '../onnx/graph-builder';
 import { OnnxType } from '../onnx/onnx-schema';
-import { INPUT, kvNames } from './graph-names';
+import { INPUT, kvNames, kvPairs } from './graph-names';
 import { addNorm, type LayerModel, type Nodes } from './nodes';
 import type { RotaryTables } from './rotary-tables';
 import { vectorNames } from './weight-plan';
@@ -28,6 +29,21 @@ export function addAttentionConstants(graph: GraphBuilder, model: LayerModel, ro
   graph.constant(CONSTANT.headRows, rowsOf(headSize), [2]);
   const sizes = [heads, kvHeads, kvHeads].map((count) => BigInt(count * headSize));
   graph.constant(CONSTANT.projectionSizes, BigInt64Array.from(sizes), [3]);
+}
+
+/** The index inputs that lay tokens over lanes. */
+export function addLaneInputs(graph: GraphBuilder): void {
+  graph.input(INPUT.laneTokens, OnnxType.INT64, ['B', 'S']);
+  graph.input(INPUT.tokenLanes, OnnxType.INT64, ['T']);
+  graph.input(INPUT.lastPositions, OnnxType.INT32, ['B']);
+  graph.input(INPUT.longest, OnnxType.INT32, [1]);
+}
+
+/** The KV cache after the run, of all layers that attention was added for. */
+export function addKvOutputs(graph: GraphBuilder, layers: LayerRange, { kvHeads, headSize }: LayerModel): void {
+  for (const { present } of kvPairs(layers)) {
+    graph.output(present, OnnxType.FLOAT, ['B', kvHeads, 'present', headSize]);
+  }
 }
 
 /**

@@ -2,8 +2,8 @@ import type { LayerRange } from '@pangalactic/contracts';
 import type { ModelDescription } from '@pangalactic/models';
 import { GraphBuilder } from '../onnx/graph-builder';
 import { OnnxType } from '../onnx/onnx-schema';
-import { addAttention, addAttentionConstants } from './attention-nodes';
-import { INPUT, kvPairs, OUTPUT } from './graph-names';
+import { addAttention, addAttentionConstants, addKvOutputs, addLaneInputs } from './attention-nodes';
+import { INPUT, OUTPUT } from './graph-names';
 import { LinearNodes } from './linear-nodes';
 import { addNorm, type Nodes } from './nodes';
 import type { RotaryTables } from './rotary-tables';
@@ -28,10 +28,7 @@ export function buildShardGraph(options: ShardGraphOptions): Uint8Array {
   const nodes: Nodes = { graph, linears: new LinearNodes(graph), model };
   if (sentinel) graph.emptySequenceOutput(OUTPUT.sentinel);
   graph.input(INPUT.hidden, OnnxType.FLOAT, ['T', model.hiddenSize]);
-  graph.input(INPUT.laneTokens, OnnxType.INT64, ['B', 'S']);
-  graph.input(INPUT.tokenLanes, OnnxType.INT64, ['T']);
-  graph.input(INPUT.lastPositions, OnnxType.INT32, ['B']);
-  graph.input(INPUT.longest, OnnxType.INT32, [1]);
+  addLaneInputs(graph);
   addAttentionConstants(graph, model, rotary);
   for (const plan of layerPlans) addWeights(graph, plan);
 
@@ -42,9 +39,7 @@ export function buildShardGraph(options: ShardGraphOptions): Uint8Array {
   });
   if (outputPlan) addOutputHead(nodes, outputPlan, hidden, model.vocabSize);
   else graph.output(OUTPUT.hidden, OnnxType.FLOAT, ['T', model.hiddenSize]);
-  for (const { present } of kvPairs(layers)) {
-    graph.output(present, OnnxType.FLOAT, ['B', model.kvHeads, 'present', model.headSize]);
-  }
+  addKvOutputs(graph, layers, model);
   return graph.encode(`layers_${layers.from}_${layers.to}`);
 }
 

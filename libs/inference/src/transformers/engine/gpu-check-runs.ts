@@ -1,6 +1,6 @@
 import type { Row } from '@pangalactic/contracts';
-import { addAttention, addAttentionConstants } from '../compiler/attention-nodes';
-import { INPUT, kvPairs } from '../compiler/graph-names';
+import { addAttention, addAttentionConstants, addKvOutputs, addLaneInputs } from '../compiler/attention-nodes';
+import { INPUT } from '../compiler/graph-names';
 import { LinearNodes } from '../compiler/linear-nodes';
 import type { LayerModel } from '../compiler/nodes';
 import { rotaryTables } from '../compiler/rotary-tables';
@@ -72,19 +72,14 @@ export async function attend(device: Device, chunk: number): Promise<number[]> {
 function attentionGraph(positions: number): Uint8Array {
   const graph = new GraphBuilder();
   graph.input(INPUT.hidden, OnnxType.FLOAT, ['T', TOKEN_SIZE]);
-  graph.input(INPUT.laneTokens, OnnxType.INT64, ['B', 'S']);
-  graph.input(INPUT.tokenLanes, OnnxType.INT64, ['T']);
-  graph.input(INPUT.lastPositions, OnnxType.INT32, ['B']);
-  graph.input(INPUT.longest, OnnxType.INT32, [1]);
+  addLaneInputs(graph);
   const { headSize } = MODEL;
   const rope = { headSize, ropeTheta: 10_000, ropeScaling: { factor: 1 } };
   addAttentionConstants(graph, MODEL, rotaryTables(rope, positions));
   const attended = addAttention({ graph, linears: new LinearNodes(graph), model: MODEL }, 0, INPUT.hidden);
   graph.node('Identity', { inputs: [attended], outputs: [ATTENDED] });
   graph.output(ATTENDED, OnnxType.FLOAT, ['T', ATTENDED_SIZE]);
-  for (const { present } of kvPairs(LAYERS)) {
-    graph.output(present, OnnxType.FLOAT, ['B', MODEL.kvHeads, 'present', headSize]);
-  }
+  addKvOutputs(graph, LAYERS, MODEL);
   return graph.encode('checked_attention');
 }
 
