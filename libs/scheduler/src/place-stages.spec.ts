@@ -108,6 +108,14 @@ describe('placeStages', () => {
     expect(ids.filter(isNear)).toHaveLength(4);
   });
 
+  it('takes an unmeasured node for as fast as a typical one of all, not of those it looks at', () => {
+    const measured = [3, 3, 3, 1, 1, 3, 3, 3, 1, 1, 1].map((tenths, index) =>
+      machine(String.fromCharCode(97 + index), { speed: speed(tenths / 10) }),
+    );
+    const roomiest = machine('l', { memoryBytes: 4000 * MB, speed: undefined });
+    expect(idsOf(place([...measured, roomiest], 1))).toEqual(['d']);
+  });
+
   const arbitraryMachine = fc.record({
     memoryBytes: fc.integer({ min: 20, max: 400 }).map((size) => size * MB),
     usedBytes: fc.integer({ min: 0, max: 40 }).map((size) => size * MB),

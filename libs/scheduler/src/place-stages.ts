@@ -53,8 +53,9 @@ export function placeStages<M extends Machine>(
   count: number,
   linkBetween: LinkBetween,
 ): PlacedStage<M>[] | undefined {
-  const shortlist = shortlisted(model, machines, count, linkBetween);
-  const problem = layoutProblem(model, stageBytes, shortlist, count, linkBetween);
+  const typical = typicalSpeed(machines.map(({ speed }) => speed));
+  const shortlist = shortlisted(model, machines, typical, count, linkBetween);
+  const problem = layoutProblem(model, stageBytes, shortlist, typical, count, linkBetween);
   const step = shortlist.length <= ALL_ORDERS ? EXACT_STEP : ROUGH_STEP;
   const layouts = graphsOf(shortlist, count, problem).map((graph) => bestLayout(graph, problem, step));
   layouts.push(neighbourly(cheapest(layouts), problem), splitByMemory(model, stageBytes, shortlist, count, problem));
@@ -79,10 +80,10 @@ function cheapest(layouts: readonly (Layout | undefined)[]): Layout | undefined 
 function shortlisted<M extends Machine>(
   model: ModelInfo,
   machines: readonly M[],
+  typical: EngineSpeed,
   count: number,
   linkBetween: LinkBetween,
 ): M[] {
-  const typical = typicalSpeed(machines.map(({ speed }) => speed));
   const share = workBytes(model, { from: 0, to: model.layers }) / count;
   const fairBytes = sumOf(model.layerBytes) / count;
   const promise = new Map(
@@ -131,11 +132,11 @@ function layoutProblem(
   model: ModelInfo,
   stageBytes: StageBytes,
   machines: readonly Machine[],
+  typical: EngineSpeed,
   count: number,
   linkBetween: LinkBetween,
 ): LayoutProblem {
   const { layers } = model;
-  const typical = typicalSpeed(machines.map(({ speed }) => speed));
   const rates = machines.map((machine) => machineSpeed(machine, typical).decodeMsPerByte);
   const workBefore = runningSum(model.layerBytes);
   const work = (from: number, to: number) =>
